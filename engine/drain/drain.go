@@ -1,0 +1,102 @@
+// Package drain turns log lines into templates and parameters: header
+// recognition, one-pass masking and tokenising, and a Drain-style miner
+// (He et al., ICWS 2017) for lines whose masked skeleton is not known yet.
+//
+// It does no I/O and reads no clock. A Miner must not be used from two
+// goroutines at once.
+package drain
+
+// Kind is what a parameter looks like.
+type Kind uint8
+
+// Kinds of parameters.
+const (
+	Word   Kind = iota // anything else that varies
+	Number             // integer or decimal, with an optional unit (12ms, 3.5GB): Param.Num holds the number
+	Hex                // 0x..., or 8 and more hexadecimal digits with a letter and a digit
+	UUID
+	ID   // identifier-like: letters and digits mixed (blk_123, req-ab12, pod-7f9c-x2)
+	IPv4 // with or without port
+	IPv6
+	Path // file path or URL
+	Host // dotted name
+	Quoted
+	Time
+)
+
+// Level is a record's severity as written in the line.
+type Level uint8
+
+// Levels, least severe first. NoLevel: the line names none.
+const (
+	NoLevel Level = iota
+	Trace
+	Debug
+	Info
+	Notice
+	Warn
+	Error
+	Critical
+)
+
+// Param is the value at a variable position of the template.
+type Param struct {
+	// Value aliases the line.
+	Value []byte
+	Kind  Kind
+	// Num is the value of a Number, NaN otherwise.
+	Num float64
+	// Key is the name written before the value (key=value, "key": value, key: value), empty where there is none. Aliases the line.
+	Key []byte
+}
+
+// Cluster is a template being learned. Index is dense and stable while the
+// cluster lives, whatever happens to its text: per-template state may be
+// kept in a slice by Index. After an eviction the Index is reused with Gen one higher.
+type Cluster struct {
+	Index int
+	Gen   uint32
+	// ID is a hash of the text (stable across processes and nodes).
+	ID uint64
+	// Text is the template with <*> for variable parts.
+	Text string
+	// Count is how many lines were learned into it.
+	Count uint64
+	// Slots is the number of parameters that its lines have.
+	Slots int
+}
+
+// Line is the result of parsing one line. Its slices alias the line and the
+// Miner and are valid until the next call.
+type Line struct {
+	// Time is the time in the header, Unix nanoseconds; zero where there is none.
+	Time    int64
+	Level   Level
+	Message []byte
+	Cluster *Cluster
+	// New says that the line founded its cluster.
+	New    bool
+	Params []Param
+}
+
+// Config of a Miner.
+type Config struct {
+	// ClustersMax bounds the clusters; the least recently used one is evicted.
+	ClustersMax int
+	// TimeLayout is a Go time layout for the header's time; empty: recognise the usual ones.
+	TimeLayout string
+	// BytesMax bounds the learned state.
+	BytesMax int64
+}
+
+// API (to be completed in this package, signatures are fixed):
+//
+//	func New(cfg Config) (*Miner, error)
+//	func (m *Miner) Settle(lines [][]byte, raw bool)      // learn the templates of a block before its lines are parsed; counts nothing
+//	func (m *Miner) Parse(out *Line, line []byte, raw bool) // learn and count
+//	func (m *Miner) Match(out *Line, line []byte, raw bool) // learn nothing; Cluster is nil where no template fits
+//	func (m *Miner) Len() int
+//	func (m *Miner) Bytes() int64
+//	func (m *Miner) Evicted() uint64
+//	func (m *Miner) AppendState(dst []byte) []byte
+//	func (m *Miner) ReadState(data []byte) (rest []byte, err error)
