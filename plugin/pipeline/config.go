@@ -73,7 +73,8 @@ type Shape struct {
 	Metadata []LabelSource
 	// MetadataMaps are maps whose pairs all become structured metadata.
 	MetadataMaps []Path
-	// Remove are keys left out of the line: remove_keys, label_keys and the bare accessors of labels.
+	// Remove are keys left out of the line: remove_keys, and every key that labels, label_keys and
+	// structured_metadata take a value from, as Fluent Bit's loki does.
 	Remove        []Path
 	DropSingleKey DropSingleKey
 	LineFormat    LineFormat
