@@ -64,6 +64,8 @@ type Cluster struct {
 	Count uint64
 	// Slots is the number of parameters that its lines have.
 	Slots int
+	// Rev counts the changes of Text: after one, slots may have been added anywhere.
+	Rev uint32
 }
 
 // Line is the result of parsing one line. Its slices alias the line and the
@@ -87,16 +89,6 @@ type Config struct {
 	TimeLayout string
 	// BytesMax bounds the learned state.
 	BytesMax int64
+	// BaseYear is the year that times without one are taken to lie in until the stream shows one; 0 means 2000.
+	BaseYear int
 }
-
-// API (to be completed in this package, signatures are fixed):
-//
-//	func New(cfg Config) (*Miner, error)
-//	func (m *Miner) Settle(lines [][]byte, raw bool)      // learn the templates of a block before its lines are parsed; counts nothing
-//	func (m *Miner) Parse(out *Line, line []byte, raw bool) // learn and count
-//	func (m *Miner) Match(out *Line, line []byte, raw bool) // learn nothing; Cluster is nil where no template fits
-//	func (m *Miner) Len() int
-//	func (m *Miner) Bytes() int64
-//	func (m *Miner) Evicted() uint64
-//	func (m *Miner) AppendState(dst []byte) []byte
-//	func (m *Miner) ReadState(data []byte) (rest []byte, err error)
