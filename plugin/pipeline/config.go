@@ -152,6 +152,9 @@ func (c *Config) Validate() error {
 	if !c.Score && c.Forward != ForwardAll {
 		errs = append(errs, errors.New("forward: only all is possible with score off"))
 	}
+	if c.Loki.MaxLabels <= ownLabelsMax {
+		errs = append(errs, fmt.Errorf("max_labels %d: must be above %d, which logscope itself needs", c.Loki.MaxLabels, ownLabelsMax))
+	}
 	errs = append(errs, c.Engine.Validate(), c.Loki.Validate())
 	return errors.Join(errs...)
 }

@@ -1,0 +1,82 @@
+# logscope. `make` alone lists the targets.
+
+GO      ?= go
+CC      ?= cc
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+TOOL    := $(GO) tool -modfile=test/tools/go.mod
+SRC     := $(shell find . -name '*.go' -not -path './test/*' -o -name '*.[ch]' -path './plugin/*') go.mod go.sum
+FUZZTIME ?= 20s
+
+# Nested modules: what they need must not weigh on the plugin's own go.mod.
+NESTED := test/wire
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test unit race fuzz bench bench-ship lint vuln gen eval e2e check clean deps
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: bin/out_logscope.so bin/logscope build/flbhost ## the plugin, the command and the test host
+
+bin/out_logscope.so: $(SRC)
+	CGO_ENABLED=1 $(GO) build -trimpath -buildmode=c-shared -ldflags '$(LDFLAGS)' -o $@ ./plugin
+	@rm -f bin/out_logscope.h
+
+bin/logscope: $(SRC)
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/logscope
+
+build/flbhost: $(wildcard test/host/*.c test/host/*.h)
+	@mkdir -p build
+	$(CC) -std=gnu11 -O1 -g -Wall -Wextra -Werror -o $@ $(filter %.c,$^) -ldl -lpthread
+
+demo: build ## run the plugin on real log lines into a real Loki and show the anomalies found
+	$(GO) run ./test/demo
+
+test: build ## all tests: units, nested modules, and the e2e with a real Loki
+	$(GO) test ./conf/... ./engine/... ./loki/... ./plugin/... ./cmd/...
+	@for m in $(NESTED); do echo "$(GO) test -C $$m ./..."; $(GO) test -C $$m ./... || exit 1; done
+	$(GO) test -timeout 40m -v ./test/... | test/summary.sh
+
+unit: ## only the tests that need no server and no C host
+	$(GO) test -short ./...
+
+race: ## the tests of everything that runs concurrently, under the race detector
+	$(GO) test -race -short ./loki/... ./plugin/... ./conf/... ./engine/...
+
+fuzz: ## every fuzz target for FUZZTIME (default 20s)
+	@for pkg in $$($(GO) list ./...); do \
+		for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+			echo "fuzz $$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+		done; done
+
+bench: ## benchmarks of the hot paths: ns, bytes and allocations per record
+	$(GO) test -run '^$$' -bench . -benchmem ./engine/... ./loki/... ./plugin/...
+
+bench-ship: build ## a million lines through the host into a counting sink: nothing lost, nothing twice; CPU and memory
+	$(GO) test -count=1 -timeout 20m -v -run 'Million' ./test/e2e
+
+lint: ## gofmt, vet, staticcheck
+	@out=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "not gofmt'ed: $$out"; exit 1; }
+	$(GO) vet ./...
+	$(TOOL) staticcheck ./...
+
+vuln: ## known vulnerabilities in what is called; needs the database at vuln.go.dev
+	@if curl -sfm 10 -o /dev/null https://vuln.go.dev/index/modules.json.gz; then $(TOOL) govulncheck ./...; \
+	else echo "vuln: skipped, vuln.go.dev cannot be reached from here"; fi
+
+gen: ## reference page and sample configurations, from the option table
+	$(GO) generate ./...
+
+eval: bin/logscope ## accuracy tables, where the evaluation kit is at hand: make eval EVAL=path/to/eval
+	@test -n "$(EVAL)" -a -f "$(EVAL)/run_all.py" || { echo "make eval EVAL=DIR: DIR must hold run_all.py; docs/accuracy.md says where the data come from"; exit 1; }
+	python3 $(EVAL)/check_contract.py --logscope bin/logscope
+	python3 $(EVAL)/run_all.py --logscope bin/logscope
+
+e2e: build ## the end-to-end tests alone
+	$(GO) test -count=1 -timeout 40m -v ./test/e2e
+
+check: lint vuln test race ## what CI runs
+
+clean: ## remove what was built
+	rm -rf bin build

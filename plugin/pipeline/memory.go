@@ -1,0 +1,114 @@
+package pipeline
+
+import (
+	"container/list"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/logscope/logscope/loki"
+)
+
+// chunkKey names a chunk: a redelivered one brings the same tag and bytes, and no other mark.
+func chunkKey(tag string, data []byte) uint64 {
+	var d xxhash.Digest
+	d.Reset()
+	_, _ = d.WriteString(tag)
+	_, _ = d.Write([]byte{0})
+	_, _ = d.Write(data)
+	return d.Sum64()
+}
+
+// pending is what a chunk came to: the pushes that Loki has not answered for.
+type pending struct {
+	pushes []loki.Push
+	// damaged says that part of the chunk could not be read.
+	damaged bool
+}
+
+func (pd *pending) bytes() int64 {
+	n := int64(pendingBytes)
+	for i := range pd.pushes {
+		n += int64(len(pd.pushes[i].Body))
+	}
+	return n
+}
+
+const (
+	// pendingBytes is what one remembered chunk costs beside its bodies.
+	pendingBytes = 256
+	// scoredMax bounds the chunks known to be scored whose pushes were evicted: 16 bytes and a map
+	// entry each, 2 MB. Fluent Bit itself holds at most storage.max_chunks_up (128) in memory.
+	scoredMax = 1 << 15
+)
+
+// memory keeps, within a budget of bytes, the encoded pushes of chunks that
+// Fluent Bit will bring again, so that a chunk is scored once and sent byte
+// for byte the same. Of evicted ones it still knows that they were scored.
+type memory struct {
+	bytesMax int64
+	bytes    int64
+	chunks   map[uint64]*list.Element // of *remembered
+	order    list.List                // least recently seen first
+}
+
+type remembered struct {
+	key uint64
+	pd  *pending // nil: evicted, or taken by a flush under way
+}
+
+func newMemory(bytesMax int64) *memory {
+	return &memory{bytesMax: bytesMax, chunks: map[uint64]*list.Element{}}
+}
+
+// take returns the chunk's pushes and leaves its mark; seen says that it was scored before.
+func (m *memory) take(key uint64) (pd *pending, seen bool) {
+	el, ok := m.chunks[key]
+	if !ok {
+		return nil, false
+	}
+	r := el.Value.(*remembered)
+	pd = r.pd
+	if pd != nil {
+		m.bytes -= pd.bytes()
+		r.pd = nil
+	}
+	return pd, true
+}
+
+// put remembers a chunk and returns how many pushes of others it had to evict.
+func (m *memory) put(key uint64, pd *pending) (evicted int) {
+	el, ok := m.chunks[key]
+	if !ok {
+		el = m.order.PushBack(&remembered{key: key})
+		m.chunks[key] = el
+	}
+	m.order.MoveToBack(el)
+	el.Value.(*remembered).pd = pd
+	m.bytes += pd.bytes()
+	for e := m.order.Front(); e != nil && m.bytes > m.bytesMax; e = e.Next() {
+		if r := e.Value.(*remembered); r.pd != nil {
+			m.bytes -= r.pd.bytes()
+			evicted += len(r.pd.pushes)
+			r.pd = nil
+		}
+	}
+	for m.order.Len() > scoredMax {
+		m.drop(m.order.Front())
+	}
+	return evicted
+}
+
+// forget is for a chunk that is done: the same bytes coming again are a new chunk.
+func (m *memory) forget(key uint64) {
+	if el, ok := m.chunks[key]; ok {
+		m.drop(el)
+	}
+}
+
+func (m *memory) drop(el *list.Element) {
+	r := m.order.Remove(el).(*remembered)
+	if r.pd != nil {
+		m.bytes -= r.pd.bytes()
+	}
+	delete(m.chunks, r.key)
+}

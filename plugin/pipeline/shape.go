@@ -1,0 +1,234 @@
+package pipeline
+
+import (
+	"encoding/binary"
+	"slices"
+	"unsafe"
+
+	"github.com/logscope/logscope/loki"
+	"github.com/logscope/logscope/plugin/chunk"
+)
+
+// shaper turns records into entries: which model, which labels, which line. It is immutable.
+type shaper struct {
+	cfg    *Config
+	remove *node
+	// ownLabels is how many labels an anomalous entry gets beside its own.
+	labelsMax int
+}
+
+// node is a tree of keys: the paths of Shape.Remove.
+type node struct {
+	leaf     bool
+	children map[string]*node
+}
+
+func newShaper(cfg *Config) *shaper {
+	s := &shaper{cfg: cfg, labelsMax: cfg.Loki.MaxLabels}
+	for _, path := range cfg.Shape.Remove {
+		if s.remove == nil {
+			s.remove = &node{}
+		}
+		s.remove.add(path)
+	}
+	return s
+}
+
+func (n *node) add(path Path) {
+	for _, key := range path {
+		if n.children == nil {
+			n.children = map[string]*node{}
+		}
+		next := n.children[key]
+		if next == nil {
+			next = &node{}
+			n.children[key] = next
+		}
+		n = next
+	}
+	n.leaf = true
+}
+
+// labelSet is one set of labels as records have it. It is immutable.
+type labelSet struct {
+	tenant string
+	// base holds at most labelsMax labels; what a record has beyond them is in more.
+	base, more []loki.Label
+	text       string // canonical form of base
+}
+
+// labelSetsMax bounds the label sets a flush worker remembers (some 500 bytes
+// each); when it is reached they are forgotten and built anew as they come.
+const labelSetsMax = 4096
+
+// cache spares building a string for each record.
+type cache struct {
+	labels   map[string]*labelSet // by the bytes of all sources
+	variants map[variant]*labelSet
+	streams  map[string]string
+	sampled  map[uint64]uint32 // records by template, for forward=sampled
+	key      []byte
+}
+
+func newCache() cache {
+	return cache{
+		labels:   map[string]*labelSet{},
+		variants: map[variant]*labelSet{},
+		streams:  map[string]string{},
+		sampled:  map[uint64]uint32{},
+	}
+}
+
+// fill finds out whose record it is and what is to be scored.
+func (s *shaper) fill(w *work, it *item, tag string) {
+	it.labels = s.labelsOf(w, &it.rec)
+	if s.cfg.Score {
+		it.stream = s.stream(w, &it.rec, tag)
+	}
+	for _, path := range s.cfg.MessageKeys {
+		if v, ok := it.rec.Body.Lookup(path); ok && v.Kind() == chunk.Str {
+			it.message = v.Bytes()
+			return
+		}
+	}
+	start := len(w.arena)
+	var alias []byte
+	w.arena, alias = s.appendLine(w.arena, it.rec.Body)
+	if it.line = alias; alias == nil {
+		it.line = w.arena[start:len(w.arena):len(w.arena)]
+	}
+	it.message = it.line
+}
+
+// stream is the key of the record's model: ModelKey, else Kubernetes namespace and container, else the tag.
+func (s *shaper) stream(w *work, rec *chunk.Record, tag string) string {
+	key := w.cache.key[:0]
+	if s.cfg.ModelKey != nil {
+		if v, ok := rec.Body.Lookup(s.cfg.ModelKey); ok {
+			key = v.AppendText(key)
+		}
+	} else if k8s, ok := rec.Body.Get("kubernetes"); ok && k8s.Kind() == chunk.Map {
+		if ns, ok := k8s.Get("namespace_name"); ok {
+			key = ns.AppendText(key)
+			if c, ok := k8s.Get("container_name"); ok {
+				key = append(key, '/')
+				key = c.AppendText(key)
+			}
+		}
+	}
+	w.cache.key = key
+	if len(key) == 0 {
+		return tag
+	}
+	if known, ok := w.cache.streams[string(key)]; ok {
+		return known
+	}
+	if len(w.cache.streams) >= labelSetsMax {
+		clear(w.cache.streams)
+	}
+	name := string(key)
+	w.cache.streams[name] = name
+	return name
+}
+
+// labelsOf returns the record's label set, from the cache where the same values came before.
+func (s *shaper) labelsOf(w *work, rec *chunk.Record) *labelSet {
+	key := w.cache.key[:0]
+	for i := range s.cfg.Shape.Labels {
+		key = appendKeyPart(key, rec.Body, s.cfg.Shape.Labels[i].Path)
+	}
+	for i := range s.cfg.Shape.LabelMap {
+		key = appendKeyPart(key, rec.Body, s.cfg.Shape.LabelMap[i].Path)
+	}
+	if s.cfg.Shape.AutoKubernetesLabels {
+		key = appendKeyPart(key, rec.Body, kubernetesLabels)
+	}
+	key = appendKeyPart(key, rec.Body, s.cfg.Shape.TenantID)
+	w.cache.key = key
+	if set, ok := w.cache.labels[string(key)]; ok {
+		return set
+	}
+	if len(w.cache.labels) >= labelSetsMax {
+		clear(w.cache.labels)
+		clear(w.cache.variants)
+	}
+	set := s.buildLabels(rec.Body)
+	w.cache.labels[string(key)] = set
+	return set
+}
+
+var kubernetesLabels = Path{"kubernetes", "labels"}
+
+// appendKeyPart appends the encoded value at path, so that equal keys mean equal values.
+func appendKeyPart(key []byte, body chunk.Value, path Path) []byte {
+	if path == nil {
+		return key
+	}
+	v, ok := body.Lookup(path)
+	if !ok {
+		return append(key, 0)
+	}
+	raw := v.Raw()
+	key = binary.AppendUvarint(key, uint64(len(raw))+1)
+	return append(key, raw...)
+}
+
+func (s *shaper) buildLabels(body chunk.Value) *labelSet {
+	set := &labelSet{tenant: s.cfg.Loki.TenantID}
+	for _, sources := range [][]LabelSource{s.cfg.Shape.Labels, s.cfg.Shape.LabelMap} {
+		for i := range sources {
+			if text := sourceText(&sources[i], body); text != "" {
+				set.base = append(set.base, loki.Label{Name: sources[i].Name, Value: text})
+			}
+		}
+	}
+	if s.cfg.Shape.AutoKubernetesLabels {
+		if labels, ok := body.Lookup(kubernetesLabels); ok && labels.Kind() == chunk.Map {
+			set.base = appendMap(set.base, labels)
+		}
+	}
+	if s.cfg.Shape.TenantID != nil {
+		if v, ok := body.Lookup(s.cfg.Shape.TenantID); ok {
+			if text := string(v.AppendText(nil)); text != "" {
+				set.tenant = text
+			}
+		}
+	}
+	set.cap(s.labelsMax)
+	return set
+}
+
+// cap moves what is beyond max labels to structured metadata, where Loki has room for it.
+func (set *labelSet) cap(max int) {
+	if len(set.base) > max {
+		set.more = append(slices.Clone(set.base[max:]), set.more...)
+		set.base = set.base[:max:max]
+	}
+	set.text = string(loki.AppendLabels(nil, set.base))
+}
+
+func sourceText(src *LabelSource, body chunk.Value) string {
+	if src.Path == nil {
+		return src.Literal
+	}
+	v, ok := body.Lookup(src.Path)
+	if !ok || v.Kind() == chunk.Nil {
+		return ""
+	}
+	return string(v.AppendText(nil))
+}
+
+// appendMap appends a map's pairs as labels named by their keys.
+func appendMap(dst []loki.Label, m chunk.Value) []loki.Label {
+	for it := m.Pairs(); it.Next(); {
+		if it.Key.Kind() == chunk.Str && it.Value.Kind() != chunk.Nil {
+			dst = append(dst, loki.Label{Name: string(it.Key.Bytes()), Value: string(it.Value.AppendText(nil))})
+		}
+	}
+	return dst
+}
+
+// view is b as a string that shares its memory: valid only while b's bytes do not change.
+func view(b []byte) string {
+	return unsafe.String(unsafe.SliceData(b), len(b))
+}
