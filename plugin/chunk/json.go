@@ -1,8 +1,10 @@
 package chunk
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"math"
+	"math/bits"
 	"strconv"
 	"unicode/utf8"
 )
@@ -38,10 +40,13 @@ func (v Value) AppendJSON(dst []byte) []byte {
 // bounds the recursion.
 func appendJSON(dst, raw []byte, pos int) ([]byte, int) {
 	c := raw[pos]
-	if isMap(c) {
+	switch {
+	case c >= 0xa0 && c < 0xc0:
+		end := pos + 1 + int(c&0x1f)
+		return appendQuoted(dst, raw[pos+1:end]), end
+	case isMap(c):
 		return appendMap(dst, raw, pos)
-	}
-	if isArray(c) {
+	case isArray(c):
 		return appendArray(dst, raw, pos)
 	}
 	start, n := payload(raw, pos)
@@ -58,11 +63,11 @@ func appendJSON(dst, raw []byte, pos int) ([]byte, int) {
 	case Uint:
 		return strconv.AppendUint(dst, v.Uint(), 10), end
 	case Float:
-		bits := 64
+		size := 64
 		if c == codeFloat32 {
-			bits = 32
+			size = 32
 		}
-		return appendFloat(dst, v.Float(), bits), end
+		return appendFloat(dst, v.Float(), size), end
 	case Ext:
 		dst = append(dst, '"')
 		dst = hex.AppendEncode(dst, raw[start:end])
@@ -109,7 +114,7 @@ func appendArray(dst, raw []byte, pos int) ([]byte, int) {
 
 // appendFloat writes f as encoding/json does: plain digits in the range people
 // read, an exponent outside of it.
-func appendFloat(dst []byte, f float64, bits int) []byte {
+func appendFloat(dst []byte, f float64, bitSize int) []byte {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
 		return append(dst, "null"...)
 	}
@@ -117,48 +122,61 @@ func appendFloat(dst []byte, f float64, bits int) []byte {
 	if a := math.Abs(f); a != 0 && (a < 1e-6 || a >= 1e21) {
 		format = 'e'
 	}
-	return strconv.AppendFloat(dst, f, format, -1, bits)
+	return strconv.AppendFloat(dst, f, format, -1, bitSize)
 }
 
 // appendQuoted appends s as a JSON string.
 func appendQuoted(dst, s []byte) []byte {
 	const digits = "0123456789abcdef"
 	dst = append(dst, '"')
-	from := 0
-	for i := 0; i < len(s); {
-		c := s[i]
-		if c >= ' ' && c < utf8.RuneSelf && c != '"' && c != '\\' {
-			i++
-			continue
+	for {
+		n := plainPrefix(s)
+		dst = append(dst, s[:n]...)
+		s = s[n:]
+		if len(s) == 0 {
+			return append(dst, '"')
 		}
-		if c >= utf8.RuneSelf {
-			r, size := utf8.DecodeRune(s[i:])
-			if r == utf8.RuneError && size == 1 {
-				dst = append(dst, s[from:i]...)
-				dst = utf8.AppendRune(dst, utf8.RuneError)
-				from = i + 1
-			}
-			i += size
+		switch c := s[0]; {
+		case c >= utf8.RuneSelf:
+			r, size := utf8.DecodeRune(s)
+			dst = utf8.AppendRune(dst, r) // U+FFFD for an invalid byte
+			s = s[size:]
 			continue
-		}
-		dst = append(dst, s[from:i]...)
-		switch c {
-		case '"', '\\':
+		case c == '"' || c == '\\':
 			dst = append(dst, '\\', c)
-		case '\n':
+		case c == '\n':
 			dst = append(dst, '\\', 'n')
-		case '\r':
+		case c == '\r':
 			dst = append(dst, '\\', 'r')
-		case '\t':
+		case c == '\t':
 			dst = append(dst, '\\', 't')
 		default:
 			dst = append(dst, '\\', 'u', '0', '0', digits[c>>4], digits[c&0xf])
 		}
-		i++
-		from = i
+		s = s[1:]
 	}
-	dst = append(dst, s[from:]...)
-	return append(dst, '"')
+}
+
+// plainPrefix returns how many bytes s starts with that stand for themselves in
+// a JSON string: printable ASCII but '"' and '\\'. It looks at eight at a time:
+// the high bit of a byte of hit is set where a subtraction borrowed, which only
+// bytes above the first hit can do without being one.
+func plainPrefix(s []byte) int {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		w := binary.LittleEndian.Uint64(s[i:])
+		hit := w | (w - ones*' ') | ((w ^ ones*'"') - ones) | ((w ^ ones*'\\') - ones)
+		if hit &= highs; hit != 0 {
+			return i + bits.TrailingZeros64(hit)/8
+		}
+	}
+	for ; i < len(s); i++ {
+		if c := s[i]; c < ' ' || c >= utf8.RuneSelf || c == '"' || c == '\\' {
+			break
+		}
+	}
+	return i
 }
 
 // appendValid appends s with invalid UTF-8 replaced.

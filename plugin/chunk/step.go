@@ -95,6 +95,20 @@ func bigEndian(b []byte) int {
 // false where data is too short or no value starts.
 func skip(data []byte, pos int) (end int, ok bool) {
 	for pending := 1; pending > 0; pending-- {
+		if pos < len(data) {
+			// What most values are, before the switch of step.
+			switch c := data[pos]; {
+			case c < 0x80:
+				pos++
+				continue
+			case c >= 0xa0 && c < 0xc0:
+				pos += 1 + int(c&0x1f)
+				continue
+			case c == codeStr8 && pos+1 < len(data):
+				pos += 2 + int(data[pos+1])
+				continue
+			}
+		}
 		next, children, ok := step(data, pos)
 		if !ok || children > len(data)-next {
 			return pos, false
@@ -102,5 +116,5 @@ func skip(data []byte, pos int) (end int, ok bool) {
 		pos = next
 		pending += children
 	}
-	return pos, true
+	return min(pos, len(data)), pos <= len(data)
 }

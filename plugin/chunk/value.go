@@ -267,29 +267,27 @@ func endOf(raw []byte, pos int) int {
 // Get returns the value of the string key. Of several, the last one holds, as
 // in Fluent Bit's record accessor.
 func (v Value) Get(key string) (Value, bool) {
-	if v.Kind() != Map {
+	raw := v.raw
+	if len(raw) == 0 || !isMap(raw[0]) {
 		return Value{}, false
 	}
-	pos, n := payload(v.raw, 0)
+	pos, n := payload(raw, 0)
 	from := -1
 	for ; n > 0; n-- {
-		match := isStr(v.raw[pos])
-		if match {
-			start, size := payload(v.raw, pos)
-			match = size == len(key) && string(v.raw[start:start+size]) == key
-			pos = start + size
-		} else {
-			pos = endOf(v.raw, pos)
+		c, start := raw[pos], pos+1
+		if c < 0xa0 || c >= 0xc0 {
+			start, _ = payload(raw, pos)
 		}
-		if match {
+		pos = endOf(raw, pos)
+		if isStr(c) && string(raw[start:pos]) == key {
 			from = pos
 		}
-		pos = endOf(v.raw, pos)
+		pos = endOf(raw, pos)
 	}
 	if from < 0 {
 		return Value{}, false
 	}
-	found, _ := valueAt(v.raw, from)
+	found, _ := valueAt(raw, from)
 	return found, true
 }
 
