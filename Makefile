@@ -36,7 +36,8 @@ demo: build ## run the plugin on real log lines into a real Loki and show the an
 test: build ## all tests: units, nested modules, and the e2e with a real Loki
 	$(GO) test ./conf/... ./engine/... ./loki/... ./plugin/... ./cmd/...
 	@for m in $(NESTED); do echo "$(GO) test -C $$m ./..."; $(GO) test -C $$m ./... || exit 1; done
-	$(GO) test -timeout 40m -v ./test/... | test/summary.sh
+	$(GO) test ./test/arrows ./test/host/...
+	$(GO) test -timeout 40m -v ./test/e2e
 
 unit: ## only the tests that need no server and no C host
 	$(GO) test -short ./...
