@@ -1,0 +1,97 @@
+package pipeline
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/logscope/logscope/test/sink"
+)
+
+func TestStateFileKeepsWhatWasLearned(t *testing.T) {
+	s := sink.New(t)
+	path := filepath.Join(t.TempDir(), "sub", "state")
+	withState := func(c *Config) { c.StateFile = path }
+	first, _ := start(t, s, withState)
+	first.Flush("app", lines(t, normal(3000)...))
+	_, before := first.Stats()
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	second, log := start(t, s, withState)
+	_, after := second.Stats()
+	if after.Templates != before.Templates || after.Models != 1 || before.Templates == 0 {
+		t.Errorf("got %d templates in %d models; want the %d of before in 1; log %s", after.Templates, after.Models, before.Templates, log)
+	}
+}
+
+func TestStateFileTroubleStopsNothing(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		path func(t *testing.T) string
+		want string
+	}{
+		{"damaged", func(t *testing.T) string {
+			path := filepath.Join(t.TempDir(), "state")
+			if err := os.WriteFile(path, []byte("not a state file"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return path
+		}, "learning starts afresh"},
+		{"directory cannot be made", func(t *testing.T) string {
+			file := filepath.Join(t.TempDir(), "file")
+			if err := os.WriteFile(file, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return filepath.Join(file, "state")
+		}, "cannot make its directory"},
+		{"read-only directory", func(t *testing.T) string {
+			return "/proc/logscope-state" // /proc takes no files, whoever asks
+		}, "cannot write to its directory"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := sink.New(t)
+			p, log := start(t, s, func(c *Config) { c.StateFile = tc.path(t) })
+			if got := p.Flush("app", lines(t, normal(30)...)); got != OK || len(s.Entries()) != 30 {
+				t.Errorf("got %v and %d entries; want OK and 30", got, len(s.Entries()))
+			}
+			if n := strings.Count(log.String(), "level=WARN"); n != 1 || !strings.Contains(log.String(), tc.want) {
+				t.Errorf("got %d warnings; want one with %q:\n%s", n, tc.want, log)
+			}
+		})
+	}
+}
+
+func TestDamagedStateFileIsSetAside(t *testing.T) {
+	s := sink.New(t)
+	path := filepath.Join(t.TempDir(), "state")
+	if err := os.WriteFile(path, []byte("not a state file"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p, _ := start(t, s, func(c *Config) { c.StateFile = path })
+	p.Flush("app", lines(t, normal(30)...))
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := os.ReadFile(path + ".bad"); err != nil || string(data) != "not a state file" {
+		t.Errorf("got %q, %v; want the damaged file as it was", data, err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Errorf("got %v; want a new state file", err)
+	}
+}
+
+func TestTwoInstancesDoNotShareAStateFile(t *testing.T) {
+	s := sink.New(t)
+	path := filepath.Join(t.TempDir(), "state")
+	withState := func(c *Config) { c.StateFile = path }
+	start(t, s, withState)
+	p, log := start(t, s, withState)
+	if !strings.Contains(log.String(), "another instance or process uses it") {
+		t.Errorf("got log %q; want it to say that the file is in use", log)
+	}
+	if got := p.Flush("app", lines(t, "x")); got != OK {
+		t.Errorf("got %v; want OK", got)
+	}
+}
