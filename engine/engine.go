@@ -1,117 +1,174 @@
-// Package engine scores log records, online and unsupervised.
-//
-// An Engine holds one model per stream. Records go in by blocks (a Fluent Bit
-// chunk, a read buffer), verdicts come out one per record, in order. The
-// engine does no I/O, reads no clock, starts no goroutine and takes no lock:
-// the same records in give the same verdicts out. An Engine must not be used
-// from two goroutines at once.
 package engine
 
-// Record is one log record to score. The engine keeps no reference to its
-// slices after Score returns.
-type Record struct {
-	// Stream names the model that scores the record: whose log it is.
-	Stream string
-	// Time is the record's own time in Unix nanoseconds. Zero means unknown:
-	// the time found in the line is used, else that of the record before.
-	Time int64
-	// Line is the message, or a whole raw line with its header.
-	Line []byte
-	// Raw says that Line is all message and has no header to look for.
-	Raw bool
-}
-
-// Reason is the code that says why a record was flagged.
-type Reason uint8
-
-// The reasons, a closed set: they become label values in Loki.
-const (
-	ReasonNone Reason = iota
-	ReasonNovelty
-	ReasonFrequency
-	ReasonSilence
-	ReasonParameter
-	ReasonSequence
-	ReasonIncomplete
-	ReasonAccess
-	ReasonDrift
-	ReasonFleet
+import (
+	"container/list"
+	"fmt"
 )
 
-// Verdict is the engine's answer for one record.
-type Verdict struct {
-	// Time is the record's time in Unix nanoseconds, zero where none is known.
-	Time int64
-	// Score is 0..1; higher is rarer. The same score means the same rarity in every model.
-	Score float64
-	// Anomaly says that Score reached the threshold and the model knows enough to say so.
-	Anomaly bool
-	Reason  Reason
-	// TemplateID is a hash of the template's text: the same on every node.
-	TemplateID uint64
-	// Template is the template's text, with <*> for variable parts. It is shared by the template's records.
-	Template string
-	// Explanation, Expected and Observed are for people; set where Reason is.
-	Explanation, Expected, Observed string
-	// Session is the session identifier found in the record, empty where there is none.
-	Session string
-}
-
-// EventKind says what an Event is about.
-type EventKind uint8
-
-// Kinds of findings that belong to no single line.
 const (
-	EventSessionEnd EventKind = iota
-	EventSilence
-	EventDrift
-	EventFleet
+	// memoryLeast is the smallest memory that one model can learn anything in.
+	memoryLeast = 1 << 20
+	// templatesLimit bounds TemplatesMax: detectors keep a slice as long.
+	templatesLimit = 1 << 20
+	// eventsMax bounds the events that wait for a caller of Events, 300 bytes each
+	// and more; the newest are dropped, and counted.
+	eventsMax = 10_000
+	// memoryEvery is how many records pass between two looks at the memory.
+	memoryEvery = 20_000
 )
 
-// Event is a finding with no line of its own.
-type Event struct {
-	Kind   EventKind
-	Stream string
-	// Seq is the number of the last record concerned: 0 is the first record that the Engine scored.
-	Seq uint64
-	Verdict
+// Engine scores records; see the package's comment.
+type Engine struct {
+	cfg    Config
+	models map[string]*list.Element // of *model
+	recent *list.List               // the most recently used model first
+	last   *model
+	seq    uint64
+	stats  Stats
+	events []Event
+	// scratch of Score: the model of each record, and the models of the block.
+	block   []*model
+	settle  []*model
+	checked uint64
 }
 
-// Config is what an Engine needs to know. The zero value is not valid; start from DefaultConfig.
-type Config struct {
-	// Threshold is the score from which a record is an anomaly, 0..1.
-	Threshold float64
-	// ModelsMax bounds the streams that have a model; the least recently used one goes first.
-	ModelsMax int
-	// MemoryMax bounds the learned state of all models, in bytes.
-	MemoryMax int64
-	// TemplatesMax bounds the templates of one model.
-	TemplatesMax int
-	// TimeLayout is the Go layout of the time in a raw line's header; empty means recognise the usual ones.
-	TimeLayout string
-	// Warmup is the number of records a model sees before it raises anomalies.
-	Warmup int
+// New returns an Engine that has learned nothing.
+func New(cfg Config) (*Engine, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("cannot make an engine: %w", err)
+	}
+	return &Engine{cfg: cfg, models: map[string]*list.Element{}, recent: list.New()}, nil
 }
 
-// Stats are counts since New, for metrics.
-type Stats struct {
-	Records, Anomalies, Events             uint64
-	Models, Templates                      int
-	ModelsEvicted, TemplatesEvicted        uint64
-	MemoryBytes                            int64
+// Score scores the records, learns from them and appends one verdict for each
+// to dst, in order. The block is looked at as a whole first, so that templates
+// are settled before its first verdict: whole chunks give better templates
+// than single lines.
+func (e *Engine) Score(dst []Verdict, recs []Record) []Verdict {
+	e.block, e.settle = e.block[:0], e.settle[:0]
+	for i := range recs {
+		m := e.model(recs[i].Stream)
+		e.block = append(e.block, m)
+		if len(m.lines) == 0 {
+			e.settle = append(e.settle, m)
+		}
+		m.hold(recs[i].Line, recs[i].Raw)
+	}
+	for _, m := range e.settle {
+		m.settleHeld()
+	}
+	for i := range recs {
+		dst = append(dst, Verdict{})
+		v := &dst[len(dst)-1]
+		e.block[i].score(e, v, &recs[i])
+		e.seq++
+		e.stats.Records++
+		if v.Anomaly {
+			e.stats.Anomalies++
+		}
+	}
+	clear(e.block)
+	e.limitMemory()
+	return dst
 }
 
-// API (to be completed in this package, signatures are fixed):
-//
-//	func DefaultConfig() Config
-//	func (c *Config) Validate() error                          // every fault, errors.Join
-//	func New(cfg Config) (*Engine, error)
-//	func (e *Engine) Score(dst []Verdict, recs []Record) []Verdict    // learns; appends len(recs) verdicts
-//	func (e *Engine) Rescore(dst []Verdict, recs []Record) []Verdict  // as Score but learns nothing, raises no events
-//	func (e *Engine) Events(dst []Event) []Event               // takes the events raised since the last call
-//	func (e *Engine) Finish()                                  // end of input: raises what is still due
-//	func (e *Engine) Stats() Stats
-//	func (e *Engine) Snapshot(dst []byte) []byte               // appends the learned state: magic, version, length, payload, checksum
-//	func (e *Engine) Restore(data []byte) error                // errors, never panics, on damaged, truncated or newer data
-//	func (r Reason) String() string                            // "novelty", ...; "" for ReasonNone
-//	func (k EventKind) String() string                         // "session_end", "silence", "drift", "fleet"
+// Rescore scores the records as Score would, but learns nothing from them,
+// raises no events and leaves the models' order of use alone. A stream without
+// a model gets empty verdicts.
+func (e *Engine) Rescore(dst []Verdict, recs []Record) []Verdict {
+	for i := range recs {
+		dst = append(dst, Verdict{Time: recs[i].Time})
+		if el := e.models[recs[i].Stream]; el != nil {
+			el.Value.(*model).rescore(e, &dst[len(dst)-1], &recs[i])
+		}
+	}
+	return dst
+}
+
+// Events appends the events raised since the last call to dst. They come in
+// the order in which they were raised.
+func (e *Engine) Events(dst []Event) []Event {
+	dst = append(dst, e.events...)
+	clear(e.events)
+	e.events = e.events[:0]
+	return dst
+}
+
+// Finish tells that no more records will come: what is still due is raised.
+// Models stay as they are otherwise, and scoring may go on.
+func (e *Engine) Finish() {
+	for el := e.recent.Back(); el != nil; el = el.Prev() {
+		el.Value.(*model).finish(e)
+	}
+}
+
+// Stats returns counts since New or Restore and the present sizes.
+func (e *Engine) Stats() Stats {
+	s := e.stats
+	s.Models = len(e.models)
+	for el := e.recent.Front(); el != nil; el = el.Next() {
+		m := el.Value.(*model)
+		s.Templates += m.miner.Len()
+		s.TemplatesEvicted += m.miner.Evicted()
+		s.MemoryBytes += m.bytes()
+	}
+	return s
+}
+
+// model returns the model of a stream, a new one where there is none, and
+// makes it the most recently used one.
+func (e *Engine) model(stream string) *model {
+	if e.last != nil && e.last.stream == stream {
+		return e.last
+	}
+	el := e.models[stream]
+	if el == nil {
+		for len(e.models) >= e.cfg.ModelsMax {
+			e.evict(e.recent.Back())
+		}
+		el = e.recent.PushFront(newModel(stream, &e.cfg))
+		e.models[el.Value.(*model).stream] = el
+	} else {
+		e.recent.MoveToFront(el)
+	}
+	e.last = el.Value.(*model)
+	return e.last
+}
+
+func (e *Engine) evict(el *list.Element) {
+	m := e.recent.Remove(el).(*model)
+	delete(e.models, m.stream)
+	e.stats.ModelsEvicted++
+	e.stats.TemplatesEvicted += m.miner.Evicted()
+	if e.last == m {
+		e.last = nil
+	}
+}
+
+// limitMemory evicts the least recently used models while the learned state
+// is too large; the last model is bounded by its own limits.
+func (e *Engine) limitMemory() {
+	if e.stats.Records-e.checked < memoryEvery {
+		return
+	}
+	e.checked = e.stats.Records
+	total := int64(0)
+	for el := e.recent.Front(); el != nil; el = el.Next() {
+		total += el.Value.(*model).bytes()
+	}
+	for total > e.cfg.MemoryMax && e.recent.Len() > 1 {
+		el := e.recent.Back()
+		total -= el.Value.(*model).bytes()
+		e.evict(el)
+	}
+}
+
+// raise notes an event of a model about the record being scored.
+func (e *Engine) raise(ev Event) {
+	if len(e.events) >= eventsMax {
+		e.stats.EventsDropped++
+		return
+	}
+	e.stats.Events++
+	e.events = append(e.events, ev)
+}

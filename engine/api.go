@@ -1,0 +1,128 @@
+// Package engine scores log records, online and unsupervised.
+//
+// An Engine holds one model per stream. Records go in by blocks (a Fluent Bit
+// chunk, a read buffer), verdicts come out one per record, in order. The
+// engine does no I/O, reads no clock, starts no goroutine and takes no lock:
+// the same records in give the same verdicts out. An Engine must not be used
+// from two goroutines at once.
+package engine
+
+// Record is one log record to score. The engine keeps no reference to its
+// slices after Score returns.
+type Record struct {
+	// Stream names the model that scores the record: whose log it is.
+	Stream string
+	// Time is the record's own time in Unix nanoseconds. Zero means unknown:
+	// the time found in the line is used, else that of the record before.
+	Time int64
+	// Line is the message, or a whole raw line with its header.
+	Line []byte
+	// Raw says that Line is all message and has no header to look for.
+	Raw bool
+}
+
+// Reason is the code that says why a record was flagged.
+type Reason uint8
+
+// The reasons, a closed set: they become label values in Loki.
+const (
+	ReasonNone Reason = iota
+	ReasonNovelty
+	ReasonFrequency
+	ReasonSilence
+	ReasonParameter
+	ReasonSequence
+	ReasonIncomplete
+	ReasonAccess
+	ReasonDrift
+	ReasonFleet
+)
+
+// Verdict is the engine's answer for one record.
+type Verdict struct {
+	// Time is the record's time in Unix nanoseconds, zero where none is known.
+	Time int64
+	// Score is 0..1; higher is rarer. The same score means the same rarity in every model.
+	Score float64
+	// Anomaly says that Score reached the threshold and the model knows enough to say so.
+	Anomaly bool
+	Reason  Reason
+	// TemplateID is a hash of the template's text: the same on every node.
+	TemplateID uint64
+	// Template is the template's text, with <*> for variable parts. It is shared by the template's records.
+	Template string
+	// Explanation, Expected and Observed are for people; set where Reason is.
+	Explanation, Expected, Observed string
+	// Session is the session identifier found in the record, empty where there is none.
+	Session string
+}
+
+// EventKind says what an Event is about.
+type EventKind uint8
+
+// Kinds of findings that belong to no single line.
+const (
+	EventSessionEnd EventKind = iota
+	EventSilence
+	EventDrift
+	EventFleet
+)
+
+// Event is a finding with no line of its own.
+type Event struct {
+	Kind   EventKind
+	Stream string
+	// Seq is the number of the last record concerned: 0 is the first record that the Engine scored.
+	Seq uint64
+	Verdict
+}
+
+// String returns the code as labels and reports show it; "" for ReasonNone.
+func (r Reason) String() string {
+	switch r {
+	case ReasonNovelty:
+		return "novelty"
+	case ReasonFrequency:
+		return "frequency"
+	case ReasonSilence:
+		return "silence"
+	case ReasonParameter:
+		return "parameter"
+	case ReasonSequence:
+		return "sequence"
+	case ReasonIncomplete:
+		return "incomplete"
+	case ReasonAccess:
+		return "access"
+	case ReasonDrift:
+		return "drift"
+	case ReasonFleet:
+		return "fleet"
+	}
+	return ""
+}
+
+// String returns the kind as reports show it.
+func (k EventKind) String() string {
+	switch k {
+	case EventSessionEnd:
+		return "session_end"
+	case EventSilence:
+		return "silence"
+	case EventDrift:
+		return "drift"
+	case EventFleet:
+		return "fleet"
+	}
+	return ""
+}
+
+// Stats are counts since New, for metrics.
+type Stats struct {
+	Records, Anomalies, Events      uint64
+	Models, Templates               int
+	ModelsEvicted, TemplatesEvicted uint64
+	// EventsDropped counts events that nobody took in time.
+	EventsDropped uint64
+	MemoryBytes   int64
+}

@@ -1,0 +1,99 @@
+package engine
+
+import (
+	"github.com/logscope/logscope/engine/detect"
+	"github.com/logscope/logscope/engine/drain"
+)
+
+const (
+	// scoreNats is the surprise at which the score is 1/2: about one record in
+	// 3,000. METHODS: Gui, Jiang, Wang (Biometrika 2025): at such levels every
+	// valid combination of dependent p-values comes down to Bonferroni's, the
+	// smallest one times the number of tests.
+	scoreNats = 8.0
+	// testPenalty is Bonferroni's ln(m) for the tests that every record
+	// undergoes. Novelty pays less: it can only speak once per template.
+	testPenalty = 0.7
+	// quietSpan is how long repeats of a finding are swallowed.
+	quietSpan = 600 * detect.Second
+)
+
+// scoreOf maps a surprise to 0..1, with 1/2 at scoreNats.
+func scoreOf(nats float64) float64 {
+	if nats <= 0 {
+		return 0
+	}
+	return nats / (nats + scoreNats)
+}
+
+// levelNats is what a severity adds to the surprise of a new template: weak
+// evidence, never a rule.
+func levelNats(l drain.Level) float64 {
+	switch l {
+	case drain.Warn:
+		return 0.5
+	case drain.Error:
+		return 1
+	case drain.Critical:
+		return 1.5
+	}
+	return 0
+}
+
+// noveltyNats is the surprise of the line as one of a new template.
+func (m *model) noveltyNats() float64 {
+	return m.novelty.Surprise() + levelNats(m.line.Level)
+}
+
+// fill sets score and decision of a verdict.
+func (m *model) fill(v *Verdict, f detect.Finding) {
+	v.Score = scoreOf(f.Nats)
+	v.Anomaly = f.Code != detect.None && v.Score >= m.cfg.Threshold && m.seen > uint64(m.cfg.Warmup)
+	if v.Anomaly {
+		v.Reason = reasonOf(f.Code)
+	}
+}
+
+// decide fills the verdict of a record and collapses repeats: the first finding
+// of a code on a template is an anomaly, those within quietSpan of the last
+// are counted and named with the next.
+func (m *model) decide(v *Verdict, t *detect.Template, f detect.Finding, now int64) {
+	c := m.line.Cluster
+	v.TemplateID, v.Template = c.ID, c.Text
+	m.fill(v, f)
+	if !v.Anomaly {
+		return
+	}
+	if f.Code == detect.Burst && t.Rate.Told() > 0 || repeats(f.Code) && now < t.Quiet[f.Code] {
+		t.Repeats++
+		v.Anomaly, v.Reason = false, ReasonNone
+		t.Quiet[f.Code] = now + quietSpan
+		return
+	}
+	m.explain(v, t, f)
+	if f.Code == detect.Burst {
+		t.Rate.Tell()
+	}
+	t.Quiet[f.Code] = now + quietSpan
+	t.Repeats = 0
+}
+
+// repeats tells whether a code collapses by time: a new value becomes a known
+// one by itself.
+func repeats(c detect.Code) bool { return c == detect.Burst || c == detect.Outlier }
+
+func reasonOf(c detect.Code) Reason {
+	switch c {
+	case detect.NewTemplate:
+		return ReasonNovelty
+	case detect.Burst:
+		return ReasonFrequency
+	case detect.Outlier, detect.NewValue, detect.NewNetwork:
+		return ReasonParameter
+	case detect.Unexpected, detect.Disorder:
+		return ReasonSequence
+	case detect.Request:
+		return ReasonAccess
+	}
+	return ReasonNone
+}

@@ -1,0 +1,54 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Config is what an Engine needs to know. The zero value is not valid; start from DefaultConfig.
+type Config struct {
+	// Threshold is the score from which a record is an anomaly, 0..1.
+	Threshold float64
+	// ModelsMax bounds the streams that have a model; the least recently used one goes first.
+	ModelsMax int
+	// MemoryMax bounds the learned state of all models, in bytes.
+	MemoryMax int64
+	// TemplatesMax bounds the templates of one model.
+	TemplatesMax int
+	// TimeLayout is the Go layout of the time in a raw line's header; empty means recognise the usual ones.
+	TimeLayout string
+	// Warmup is the number of records a model sees before it raises anomalies.
+	Warmup int
+}
+
+// DefaultConfig returns the configuration that the documented figures were measured with.
+func DefaultConfig() Config {
+	return Config{
+		Threshold:    0.5,
+		ModelsMax:    256,
+		MemoryMax:    64 << 20,
+		TemplatesMax: 2000,
+		Warmup:       500,
+	}
+}
+
+// Validate reports every field that no Engine can work with.
+func (c *Config) Validate() error {
+	var errs []error
+	if !(c.Threshold >= 0 && c.Threshold <= 1) {
+		errs = append(errs, fmt.Errorf("got threshold %v; want 0 to 1", c.Threshold))
+	}
+	if c.ModelsMax < 1 {
+		errs = append(errs, fmt.Errorf("got at most %d models; want 1 or more", c.ModelsMax))
+	}
+	if c.MemoryMax < memoryLeast {
+		errs = append(errs, fmt.Errorf("got at most %d bytes of memory; want %d or more", c.MemoryMax, memoryLeast))
+	}
+	if c.TemplatesMax < 1 || c.TemplatesMax > templatesLimit {
+		errs = append(errs, fmt.Errorf("got at most %d templates; want 1 to %d", c.TemplatesMax, templatesLimit))
+	}
+	if c.Warmup < 0 {
+		errs = append(errs, fmt.Errorf("got a warm-up of %d records; want 0 or more", c.Warmup))
+	}
+	return errors.Join(errs...)
+}

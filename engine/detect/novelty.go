@@ -1,0 +1,80 @@
+package detect
+
+import "github.com/logscope/logscope/engine/sketch"
+
+const (
+	// recentSpan is how many observations the recent rate of new templates
+	// remembers. A roll-out must be quiet within some 2,000 lines.
+	recentSpan = 2000
+	// recentNews is how many recent new templates it takes before the recent
+	// rate counts at all: a fault that speaks in two or three new messages is
+	// not a roll-out.
+	recentNews = 3
+	// burstNews is how many recent new templates make a roll-out of their own,
+	// where the long-run rate expects a tenth of that or less.
+	burstNews = 5
+)
+
+// Novelty knows how often something new is logged at all.
+//
+// The estimate is Good and Turing's, on de-duplicated time: a template counts
+// at most once per second, because bursts of one template would make novelty
+// look rarer than it is.
+type Novelty struct {
+	seen sketch.GoodTuring
+	// news and span are the new templates and observations among the recent ones.
+	news, span float64
+	// burst is set while a roll-out is going on.
+	burst bool
+}
+
+// Surprise is that of a template never seen before.
+func (n *Novelty) Surprise() float64 {
+	p := n.seen.Mass()
+	if n.news >= recentNews {
+		p = max(p, (n.news+0.5)/(n.span+1))
+	}
+	return nats(p)
+}
+
+// Rare is the surprise of a template seen count times before: the mass of all
+// templates that rare, (count + 1) * N1 / n as Good and Turing have it with
+// N1 in the place of N[count+1], which is never larger.
+func (n *Novelty) Rare(count uint32) float64 {
+	return nats(float64(count+1) * n.seen.Mass())
+}
+
+// Learn counts an observation of a template seen before times already and
+// tells whether it starts a roll-out: many new templates at once where new
+// ones are rare.
+func (n *Novelty) Learn(before uint32) (rollout bool) {
+	usual := n.seen.Mass()
+	n.seen.Observe(before)
+	keep := 1 - 1.0/recentSpan
+	n.news, n.span = n.news*keep, n.span*keep+1
+	if before == 0 {
+		n.news++
+	}
+	switch {
+	case n.burst:
+		n.burst = n.news > recentNews-1
+	case before == 0 && n.news >= burstNews && n.seen.N > recentSpan && n.news/n.span > 10*usual:
+		n.burst, rollout = true, true
+	}
+	return rollout
+}
+
+// Seen returns how many observations were counted and the share of them that
+// the next is expected to be new.
+func (n *Novelty) Seen() (count, mass float64) { return n.seen.N, n.seen.Mass() }
+
+// RecentNews is the number of new templates among the recent observations.
+func (n *Novelty) RecentNews() float64 { return n.news }
+
+// Sync passes the state through c.
+func (n *Novelty) Sync(c *sketch.Codec) {
+	n.seen.Sync(c)
+	c.F64(&n.news)
+	c.F64(&n.span)
+	c.Bool(&n.burst)
+}

@@ -1,0 +1,221 @@
+package detect
+
+import (
+	"math"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/logscope/logscope/engine/drain"
+	"github.com/logscope/logscope/engine/sketch"
+)
+
+const (
+	// slotsMax bounds the slots of a template that are looked at: 24 of some 400 bytes.
+	slotsMax = 24
+	// risingMemory is how many successive values tell a counter.
+	risingMemory = 16
+	// risingShare is the share of rises that makes a slot a counter or a clock.
+	risingShare = 0.85
+	// levelNets are the prefixes tested, coarse to fine: /8 and /16. A /24 is
+	// reported where it is all that is new, but tells nothing where clients roam.
+	levelNets = 2
+)
+
+// Slot is what is known of one variable position of one template.
+type Slot struct {
+	n      uint32
+	rising float32
+	last   float64
+	values Category
+	number *Numeric
+	nets   *[levelNets]Category
+	// Ident is how much the slot looks like a session identifier.
+	Ident Ident
+}
+
+// counter tells whether the slot's numbers only ever grow.
+func (t *Slot) counter() bool { return t.rising > risingShare }
+
+// Params are the tests of slots, with what they share over a model.
+type Params struct {
+	values, nets Closed
+	numbers      Tail
+}
+
+// enumerable tells whether a parameter of this kind may come from a closed vocabulary.
+func enumerable(p *drain.Param) bool {
+	switch p.Kind {
+	case drain.Time, drain.UUID, drain.IPv4, drain.IPv6:
+		return false
+	case drain.Number:
+		return p.Num == math.Trunc(p.Num)
+	}
+	return len(p.Value) > 0
+}
+
+// Test tells what is surprising about a value of the slot.
+func (s *Params) Test(t *Slot, p *drain.Param) (Code, float64) {
+	if t.n == 0 {
+		return None, 0
+	}
+	if p.Kind == drain.IPv4 {
+		return s.testNet(t, p.Value)
+	}
+	if p.Kind == drain.Number && t.number != nil && !t.counter() {
+		if claim := t.number.Surprise(p.Num); claim > 0 {
+			return Outlier, s.numbers.Surprise(claim)
+		}
+	}
+	if t.values.class() == 0 || !enumerable(p) || t.counter() || t.values.Known(xxhash.Sum64(p.Value)) {
+		return None, 0
+	}
+	if p.Kind == drain.Number && t.number != nil && t.number.Within(p.Num) {
+		return None, 0 // between known numbers: a measure with few values so far
+	}
+	return NewValue, s.values.Surprise(&t.values)
+}
+
+// Learn counts a value of the slot.
+func (s *Params) Learn(t *Slot, p *drain.Param) {
+	t.n++
+	switch p.Kind {
+	case drain.IPv4:
+		s.learnNet(t, p.Value)
+		return
+	case drain.Number:
+		s.learnNumber(t, p.Num)
+	}
+	if t.values.open || !enumerable(p) {
+		return
+	}
+	hash := xxhash.Sum64(p.Value)
+	s.values.Learn(&t.values, !t.values.Known(hash))
+	t.values.Learn(hash, p.Value)
+}
+
+func (s *Params) learnNumber(t *Slot, v float64) {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return
+	}
+	if t.n > 1 && v != t.last {
+		rise := float32(0)
+		if v > t.last {
+			rise = 1
+		}
+		t.rising += (rise - t.rising) / risingMemory
+	}
+	t.last = v
+	if t.number == nil {
+		t.number = new(Numeric)
+	}
+	if !t.counter() {
+		s.numbers.Learn(t.number.Surprise(v))
+	}
+	t.number.Learn(v)
+}
+
+// prefix returns the first level+1 numbers of an IPv4 address.
+func prefix(addr []byte, level int) []byte {
+	for i, c := range addr {
+		if c == '.' {
+			if level == 0 {
+				return addr[:i]
+			}
+			level--
+		}
+	}
+	return addr
+}
+
+func (s *Params) testNet(t *Slot, addr []byte) (Code, float64) {
+	if t.nets == nil {
+		return None, 0
+	}
+	for level := range t.nets {
+		k := &t.nets[level]
+		if k.class() > 0 && !k.Known(xxhash.Sum64(prefix(addr, level))) {
+			return NewNetwork, s.nets.Surprise(k)
+		}
+	}
+	return None, 0
+}
+
+func (s *Params) learnNet(t *Slot, addr []byte) {
+	if t.nets == nil {
+		t.nets = new([levelNets]Category)
+	}
+	for level := range t.nets {
+		k := &t.nets[level]
+		if k.open {
+			continue
+		}
+		p := prefix(addr, level)
+		hash := xxhash.Sum64(p)
+		s.nets.Learn(k, !k.Known(hash))
+		k.Learn(hash, p)
+	}
+}
+
+// Values returns the vocabulary of the slot, for explanations.
+func (t *Slot) Values() *Category { return &t.values }
+
+// Number returns the distribution of the slot's numbers, nil where it has none.
+func (t *Slot) Number() *Numeric { return t.number }
+
+// Network returns the coarsest prefix of addr never seen in the slot and the
+// vocabulary of prefixes of that length; its bits are 8 or 16.
+func (t *Slot) Network(addr []byte) (pre []byte, known *Category, bits int) {
+	for level := range t.nets {
+		p := prefix(addr, level)
+		if !t.nets[level].Known(xxhash.Sum64(p)) {
+			return p, &t.nets[level], 8 * (level + 1)
+		}
+	}
+	return addr, &t.nets[levelNets-1], 8 * levelNets
+}
+
+// Seen returns how many values were learned.
+func (t *Slot) Seen() uint32 { return t.n }
+
+// Bytes is roughly what the slot costs.
+func (t *Slot) Bytes() int {
+	n := 160 + 80*len(t.values.vals)
+	if t.number != nil {
+		n += 300
+	}
+	if t.nets != nil {
+		n += 120 + 60*(len(t.nets[0].vals)+len(t.nets[1].vals))
+	}
+	return n
+}
+
+// Sync passes the state through c.
+func (t *Slot) Sync(c *sketch.Codec) {
+	c.U32(&t.n)
+	c.F32(&t.rising)
+	c.F64(&t.last)
+	t.values.Sync(c)
+	t.Ident.Sync(c)
+	has := t.number != nil
+	if c.Bool(&has); has {
+		if t.number == nil {
+			t.number = new(Numeric)
+		}
+		t.number.Sync(c)
+	}
+	has = t.nets != nil
+	if c.Bool(&has); has {
+		if t.nets == nil {
+			t.nets = new([levelNets]Category)
+		}
+		for i := range t.nets {
+			t.nets[i].Sync(c)
+		}
+	}
+}
+
+// Sync passes the state through c.
+func (s *Params) Sync(c *sketch.Codec) {
+	s.values.Sync(c)
+	s.nets.Sync(c)
+	s.numbers.Sync(c)
+}

@@ -1,0 +1,86 @@
+package detect
+
+import (
+	"github.com/logscope/logscope/engine/drain"
+	"github.com/logscope/logscope/engine/sketch"
+)
+
+// Template is what the detectors know of one template.
+type Template struct {
+	// Gen and Rev are those of the cluster when it was last looked at.
+	Gen, Rev uint32
+	// Count is the number of records learned, Seconds that of seconds with at least one.
+	Count   uint64
+	Seconds uint32
+	second  int64
+	// First is the moment of the first record.
+	First int64
+	Rate  Rate
+	Gaps  Gaps
+	Slots []Slot
+	// Quiet is until when each code raises nothing more here: repeats collapse.
+	Quiet [Codes]int64
+	// Repeats counts the findings swallowed so.
+	Repeats uint32
+	// Request says that the template's lines hold web requests.
+	Request bool
+}
+
+// Follow brings the state in line with the cluster: after an eviction it
+// starts afresh, and where the text changed the slots may have moved.
+func (t *Template) Follow(c *drain.Cluster, params int) {
+	if t.Gen != c.Gen {
+		*t = Template{Gen: c.Gen, Rev: c.Rev}
+	}
+	if t.Rev != c.Rev {
+		t.Rev = c.Rev
+		if len(t.Slots) != params {
+			t.Slots = t.Slots[:0]
+		}
+	}
+	for len(t.Slots) < min(params, slotsMax) {
+		t.Slots = append(t.Slots, Slot{})
+	}
+}
+
+// Tick counts a record at now and tells whether it is the first in its second.
+func (t *Template) Tick(now int64) bool {
+	if t.Count == 0 {
+		t.First = now
+	}
+	t.Count++
+	second := now / Second
+	if t.Seconds > 0 && second == t.second {
+		return false
+	}
+	t.second = second
+	t.Seconds++
+	return true
+}
+
+// Bytes is roughly what the template costs.
+func (t *Template) Bytes() int {
+	n := 256
+	for i := range t.Slots {
+		n += t.Slots[i].Bytes()
+	}
+	return n
+}
+
+// Sync passes the state through c.
+func (t *Template) Sync(c *sketch.Codec) {
+	c.U32(&t.Gen)
+	c.U32(&t.Rev)
+	c.U64(&t.Count)
+	c.U32(&t.Seconds)
+	c.I64(&t.second)
+	c.I64(&t.First)
+	t.Rate.Sync(c)
+	t.Gaps.Sync(c)
+	sketch.List(c, &t.Slots, slotsMax, func(c *sketch.Codec, s *Slot) { s.Sync(c) })
+	for i := range t.Quiet {
+		c.I64(&t.Quiet[i])
+	}
+	c.U32(&t.Repeats)
+	c.Bool(&t.Request)
+}

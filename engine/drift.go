@@ -1,0 +1,22 @@
+package engine
+
+import (
+	"fmt"
+)
+
+// rollout tells of many new templates at once where new ones are rare: most
+// often a deployment. From here on novelty is charged at the raised rate.
+func (m *model) rollout(e *Engine, now int64) {
+	if m.seen < uint64(m.cfg.Warmup) {
+		return
+	}
+	v := Verdict{Time: m.last, Score: scoreOf(1.5 * scoreNats), Anomaly: true, Reason: ReasonDrift}
+	v.Explanation = fmt.Sprintf("%.0f new templates within the last %d records: the log itself has changed, as after a deployment. The newest is %s; until it settles, new templates count for less.",
+		m.novelty.RecentNews(), 2000, quote(m.line.Cluster.Text))
+	v.Observed = fmt.Sprintf("%.0f new templates", m.novelty.RecentNews())
+	v.Expected = "hardly any"
+	e.raise(Event{Kind: EventDrift, Stream: m.stream, Seq: e.seq, Verdict: v})
+}
+
+// finish raises what is due at the end of input.
+func (m *model) finish(e *Engine) {}

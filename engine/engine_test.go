@@ -1,0 +1,42 @@
+package engine
+
+import (
+	"fmt"
+	"testing"
+)
+
+// stream makes n ordinary records of one service, one per second.
+func ordinary(n int, from int64) []Record {
+	var recs []Record
+	for i := range n {
+		line := fmt.Sprintf("INFO worker %d finished job %d in %d ms", i%7, 1000+i*37%9973, 20+i*13%30)
+		recs = append(recs, Record{Stream: "app", Time: from + int64(i)*1e9, Line: []byte(line)})
+	}
+	return recs
+}
+
+const epoch = int64(1_700_000_000) * 1e9
+
+func TestOneVerdictPerRecord(t *testing.T) {
+	e, err := New(DefaultConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	recs := ordinary(3000, epoch)
+	verdicts := e.Score(nil, recs)
+	if len(verdicts) != len(recs) {
+		t.Fatalf("got %d verdicts; want %d", len(verdicts), len(recs))
+	}
+	for i, v := range verdicts {
+		if v.Anomaly {
+			t.Errorf("record %d: got an anomaly (%s); want none in ordinary traffic", i, v.Explanation)
+		}
+		if v.Time != recs[i].Time {
+			t.Errorf("record %d: got time %d; want %d", i, v.Time, recs[i].Time)
+		}
+	}
+	v := e.Score(nil, []Record{{Stream: "app", Time: epoch + 3000e9, Line: []byte("ERROR cannot open journal, giving up")}})[0]
+	if !v.Anomaly || v.Reason != ReasonNovelty || v.Explanation == "" {
+		t.Errorf("got %+v; want an explained novelty", v)
+	}
+}

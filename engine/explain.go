@@ -1,0 +1,141 @@
+package engine
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/logscope/logscope/engine/detect"
+)
+
+const (
+	// quoteMax bounds a template or value quoted in an explanation.
+	quoteMax = 120
+	// valuesMax bounds the known values listed.
+	valuesMax = 6
+)
+
+func cloneString(s string) string { return strings.Clone(s) }
+
+// span writes a duration as people say it.
+func span(d int64) string {
+	v := time.Duration(d)
+	switch {
+	case v >= 48*time.Hour:
+		return strconv.FormatInt(int64(v/(24*time.Hour)), 10) + " days"
+	case v >= 10*time.Minute:
+		return strings.TrimSuffix(v.Round(time.Minute).String(), "0s")
+	case v >= 10*time.Second:
+		return v.Round(time.Second).String()
+	}
+	return v.Round(time.Second / 10).String()
+}
+
+// quote quotes text from a log: valid UTF-8, shortened.
+func quote(s string) string {
+	s = strings.ToValidUTF8(s, "?")
+	if len(s) > quoteMax {
+		i := quoteMax
+		for i > 0 && !utf8.RuneStart(s[i]) {
+			i--
+		}
+		s = s[:i] + "..."
+	}
+	return strconv.Quote(s)
+}
+
+// number writes a measured value shortly.
+func number(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) }
+
+// explain sets the texts of a flagged verdict. t is nil for a template that is
+// not known at all.
+func (m *model) explain(v *Verdict, t *detect.Template, f detect.Finding) {
+	switch f.Code {
+	case detect.NewTemplate:
+		m.explainNew(v)
+	case detect.Burst:
+		m.explainBurst(v, t)
+	case detect.Outlier:
+		m.explainOutlier(v, t, f.Slot)
+	case detect.NewValue:
+		m.explainValue(v, t, f.Slot)
+	case detect.NewNetwork:
+		m.explainNetwork(v, t, f.Slot)
+	}
+}
+
+func (m *model) explainNew(v *Verdict) {
+	_, mass := m.novelty.Seen()
+	v.Explanation = fmt.Sprintf("first line like this in %d records; a new kind of line is expected about %s times in 100,000. Read the line: nobody has seen its like here.",
+		m.seen, number(mass*1e5))
+	v.Expected = fmt.Sprintf("one of %d known templates", m.miner.Len()-1)
+	v.Observed = quote(string(m.line.Message))
+}
+
+func (m *model) explainBurst(v *Verdict, t *detect.Template) {
+	now, usual, peak := t.Rate.Count()
+	v.Explanation = fmt.Sprintf("%d such lines within this minute; usual are %s a minute, and never more than %s in %d lines since %s. Look at what triggers it now.",
+		now, number(usual), number(peak), t.Count, m.when(t.First))
+	v.Expected = fmt.Sprintf("at most %s a minute", number(peak))
+	v.Observed = fmt.Sprintf("%d within the minute", now)
+}
+
+// slotName names a slot for people: by its key where it has one.
+func (m *model) slotName(i int) string {
+	if key := m.line.Params[i].Key; len(key) > 0 {
+		return quote(string(key))
+	}
+	return fmt.Sprintf("variable %d", i+1)
+}
+
+func (m *model) explainOutlier(v *Verdict, t *detect.Template, i int) {
+	p := &m.line.Params[i]
+	median, edge, highest, known := t.Slots[i].Number().Usual()
+	v.Explanation = fmt.Sprintf("%s is %s, %s times the median; of %d values before, nine in ten were below %s and the highest was %s.",
+		m.slotName(i), quote(string(p.Value)), number(p.Num/median), known, number(edge), number(highest))
+	v.Expected = "up to " + number(highest)
+	v.Observed = number(p.Num)
+}
+
+func (m *model) explainValue(v *Verdict, t *detect.Template, i int) {
+	p := &m.line.Params[i]
+	known := vocabulary(t.Slots[i].Values())
+	v.Explanation = fmt.Sprintf("%s is %s, never seen there in %d lines; known values are %s.",
+		m.slotName(i), quote(string(p.Value)), t.Slots[i].Values().Seen(), known)
+	v.Expected, v.Observed = known, quote(string(p.Value))
+}
+
+func (m *model) explainNetwork(v *Verdict, t *detect.Template, i int) {
+	p := &m.line.Params[i]
+	prefix, known, bits := t.Slots[i].Network(p.Value)
+	names := vocabulary(known)
+	v.Explanation = fmt.Sprintf("%s is %s: network %s/%d was never seen there in %d lines; known are %s. Check who that is.",
+		m.slotName(i), quote(string(p.Value)), prefix, bits, known.Seen(), names)
+	v.Expected, v.Observed = names, string(p.Value)
+}
+
+// vocabulary writes the most frequent values of a vocabulary.
+func vocabulary(k *detect.Category) string {
+	var b strings.Builder
+	n := 0
+	k.Values(func(text string, count uint32) {
+		if n++; n > valuesMax {
+			return
+		}
+		if n > 1 {
+			b.WriteString(", ")
+		}
+		b.WriteString(quote(text))
+	})
+	if n > valuesMax {
+		fmt.Fprintf(&b, " and %d more", n-valuesMax)
+	}
+	return b.String()
+}
+
+// when writes a moment of model time.
+func (m *model) when(t int64) string {
+	return time.Unix(0, t).UTC().Format("2006-01-02 15:04:05")
+}

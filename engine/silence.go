@@ -1,0 +1,78 @@
+package engine
+
+import (
+	"fmt"
+
+	"github.com/logscope/logscope/engine/detect"
+)
+
+// pauseTimes is how many times its longest usual gap a whole stream must pause
+// before that pause explains the silence of its templates.
+const pauseTimes = 10
+
+// pause looks at the time since the stream's record before. When the stream
+// itself stood still, that is one silence, not one for each template; it is
+// told when the stream comes back, as only records move the clock.
+func (m *model) pause(e *Engine, before, now int64) {
+	if !m.clock.timed || before == 0 {
+		return
+	}
+	_, longest, known, _ := m.pace.Usual()
+	gap := now - before
+	if known < 100 || gap < pauseTimes*longest || gap < 60*detect.Second {
+		m.pace.Learn(now)
+		return
+	}
+	m.pace.Learn(now)
+	for i := range m.templates {
+		m.templates[i].Gaps.Shift(gap)
+		if m.deadlines[i] != 0 {
+			m.deadlines[i] += gap
+		}
+	}
+	m.due += gap
+	if m.seen < uint64(m.cfg.Warmup) {
+		return
+	}
+	v := Verdict{Time: m.last, Score: scoreOf(2 * scoreNats), Anomaly: true, Reason: ReasonSilence}
+	v.Explanation = fmt.Sprintf("the whole stream was silent for %s; in %d records before, it never paused for more than %s. Look at what ships it and at the process that writes it.",
+		span(gap), m.seen, span(longest))
+	v.Expected = "a pause of at most " + span(longest)
+	v.Observed = "a pause of " + span(gap)
+	e.raise(Event{Kind: EventSilence, Stream: m.stream, Seq: e.seq, Verdict: v})
+}
+
+// silences tells of regular templates whose next record is overdue, in the
+// order of their index, and sets the next look.
+func (m *model) silences(e *Engine, now int64) {
+	m.due = 0
+	for i, d := range m.deadlines {
+		if d == 0 {
+			continue
+		}
+		if now >= d {
+			m.silence(e, i, now)
+			continue
+		}
+		if m.due == 0 || d < m.due {
+			m.due = d
+		}
+	}
+}
+
+func (m *model) silence(e *Engine, i int, now int64) {
+	t := &m.templates[i]
+	m.deadlines[i] = 0
+	usual, longest, known, last := t.Gaps.Usual()
+	t.Gaps.Silence()
+	if m.seen < uint64(m.cfg.Warmup) {
+		return
+	}
+	v := Verdict{Time: m.last, Score: scoreOf(1.5 * scoreNats), Anomaly: true, Reason: ReasonSilence,
+		TemplateID: m.names[i].id, Template: m.names[i].text}
+	v.Explanation = fmt.Sprintf("%s has not come for %s; it came every %s, at most %s apart, %d times. What writes it may have stopped.",
+		quote(m.names[i].text), span(now-last), span(usual), span(longest), known)
+	v.Expected = "every " + span(usual)
+	v.Observed = "nothing for " + span(now-last)
+	e.raise(Event{Kind: EventSilence, Stream: m.stream, Seq: e.seq, Verdict: v})
+}
