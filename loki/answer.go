@@ -35,7 +35,7 @@ type verdict struct {
 	cause      Cause
 	after      time.Duration // Retry-After
 	err        *Error        // why the push is left, if it is
-	unknown    bool          // of actIsolate: the words are not Loki's as we know them
+	needsProof bool          // of actIsolate: the words need not be Loki's
 	streamBad  bool          // of actIsolate: the labels of a stream are at fault
 	overBurst  bool          // of actHalve: a rate limit, so a single entry is not lost at once
 	hopeless   bool          // of overBurst: a single entry can never pass
@@ -56,7 +56,7 @@ func judge(a *answer, now time.Time) verdict {
 		}
 		return verdict{action: actRefuse, cause: CauseBlocked, err: e}
 	case a.status/100 == 2:
-		if strings.HasPrefix(a.header.Get("Content-Type"), "text/html") {
+		if a.body != "" && strings.HasPrefix(a.header.Get("Content-Type"), "text/html") {
 			return block(e, "that is a web page, not Loki: check url")
 		}
 		return verdict{action: actAccept}
@@ -110,10 +110,10 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 		return 0
 	}
 	if s, err := strconv.ParseUint(v, 10, 31); err == nil {
-		return time.Duration(s) * time.Second
+		return min(time.Duration(s)*time.Second, retryAfterMax)
 	}
 	if t, err := http.ParseTime(v); err == nil {
-		return max(t.Sub(now), 0)
+		return min(max(t.Sub(now), 0), retryAfterMax)
 	}
 	return 0
 }

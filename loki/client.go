@@ -2,6 +2,7 @@ package loki
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -9,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"sync/atomic"
 	"time"
 )
 
@@ -19,10 +19,6 @@ type Client struct {
 	url   *url.URL
 	http  *http.Client
 	token *tokenFile // nil without bearer_token_file
-
-	// proven says that this Loki has accepted a push: only then is an entry that it
-	// refuses in unknown words believed to be the fault of the entry.
-	proven atomic.Bool
 
 	now  func() time.Time
 	wait func(ctx context.Context, d time.Duration) // until d has passed or ctx ends
@@ -37,6 +33,7 @@ func NewClient(cfg Config) (*Client, error) {
 	}
 	tlsConfig, tlsErr := newTLSConfig(&cfg)
 	proxy, proxyErr := proxyFunc(cfg.ProxyURL)
+	cfg.UserAgent = cmp.Or(cfg.UserAgent, defaultUserAgent)
 	c := &Client{cfg: cfg, url: u, now: time.Now, wait: wait}
 	var tokenErr error
 	if cfg.BearerTokenFile != "" {

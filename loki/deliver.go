@@ -48,19 +48,17 @@ type delivery struct {
 	c       *Client
 	ctx     context.Context
 	rep     *Report
-	blocked []item // left for good by this call
+	blocked []item // not to be tried again by this call
 	tenants map[string]bool
 	isolate int           // requests left to spend on halving
 	after   time.Duration // Retry-After of the round
-	lastErr *Error
 }
 
 // item is a push to be sent. order is that of the push it came from.
 type item struct {
 	Push
-	order    int
-	isolated bool // part of a push that was refused as a whole
-	verdict  verdict
+	order   int
+	verdict verdict // of the last attempt; zero before the first
 }
 
 // round tries each item once and returns those to try again, the untried first.
@@ -75,64 +73,57 @@ func (d *delivery) round(todo []item) []item {
 			d.blocked = append(d.blocked, it)
 			continue
 		}
-		again, parts := d.try(&it)
-		if again {
-			failed = append(failed, it)
-			sick++
-			if it.verdict.action == actUnreachable {
-				break
-			}
-			continue
+		now, later := d.try(&it)
+		if len(now) > 0 {
+			todo = append(now, todo...)
 		}
-		sick = 0
-		if len(parts) > 0 {
-			todo = append(slices.Clone(parts), todo...)
+		failed = append(failed, later...)
+		switch {
+		case it.verdict.action == actUnreachable:
+			sick = sickMax
+		case len(later) > 0:
+			sick++
+		default:
+			sick = 0
 		}
 	}
 	return append(slices.Clone(todo), failed...)
 }
 
-// try sends one push once and does what the answer asks for. It returns whether
-// the push is to be tried again, or what is to be sent in its place.
-func (d *delivery) try(it *item) (again bool, parts []item) {
+// try sends one push once and does what the answer asks for. It returns what to
+// send now in its place, and what to send in the next round.
+func (d *delivery) try(it *item) (now, later []item) {
 	a := d.c.post(d.ctx, &it.Push)
 	d.count(&a, len(it.Body))
 	v := judge(&a, d.c.now())
-	it.verdict = v
-	if v.err != nil {
-		d.note(v.err)
+	if a.status == 0 && d.ctx.Err() != nil && it.verdict.err != nil {
+		v.err = it.verdict.err // says more than that the time was up
 	}
+	it.verdict = v
 	if !v.throttling {
 		it.throttled = 0
 	}
 	switch v.action {
 	case actAccept:
-		d.accept(it.Entries)
+		d.rep.Accepted += it.Entries
 	case actCount:
-		d.accept(it.Entries - countRefused(d.rep, &it.Push, a.body))
+		d.rep.Accepted += it.Entries - countRefused(d.rep, &it.Push, a.body)
 	case actRefuse:
 		d.rep.refuse(v.cause, it.Entries, a.body)
 	case actSplitCount:
-		return false, d.streamsApart(it, a.body)
+		return d.streamsApart(it, a.body), nil
 	case actIsolate:
-		return false, d.isolateBad(it, a.body)
+		return d.isolateBad(it, a.body)
 	case actHalve:
 		return d.halve(it, a.body)
 	case actStrip:
-		return false, d.strip(it, a.body)
+		return d.strip(it, a.body), nil
 	case actBlock:
 		d.block(*it)
 	case actRetry, actUnreachable:
-		d.after = max(d.after, v.after)
-		if v.throttling {
-			it.throttled++
-			if it.throttled >= throttledBeforeSplit && it.RawBytes > throttledSplitBytes {
-				return false, d.split(it, splitPush)
-			}
-		}
-		return true, nil
+		return nil, d.retry(it)
 	}
-	return false, nil
+	return nil, nil
 }
 
 func (d *delivery) count(a *answer, bytes int) {
@@ -144,16 +135,19 @@ func (d *delivery) count(a *answer, bytes int) {
 	d.rep.Status[a.status]++
 }
 
-// note keeps the error to report: one that someone must act on, else the last.
-func (d *delivery) note(e *Error) {
-	if d.lastErr == nil || !d.lastErr.Config || e.Config {
-		d.lastErr = e
+// retry returns the push for the next round, halved where it has met so many
+// rate limits in a row that it may be larger than the burst.
+func (d *delivery) retry(it *item) []item {
+	d.after = max(d.after, it.verdict.after)
+	if !it.verdict.throttling {
+		return []item{*it}
 	}
-}
-
-func (d *delivery) accept(entries int) {
-	d.rep.Accepted += entries
-	d.c.proven.Store(true)
+	it.throttled++
+	if it.throttled < throttledBeforeSplit || it.RawBytes <= throttledSplitBytes || it.Entries < 2 {
+		return []item{*it}
+	}
+	it.throttled = 0
+	return d.split(it, splitPush)
 }
 
 // block leaves it, and all further pushes of its tenant: what is wrong is wrong
@@ -176,7 +170,7 @@ func (d *delivery) split(it *item, by func(Push) ([]Push, error)) []item {
 	}
 	parts := make([]item, len(pushes))
 	for i, p := range pushes {
-		parts[i] = item{Push: p, order: it.order, isolated: it.isolated}
+		parts[i] = item{Push: p, order: it.order, verdict: it.verdict}
 	}
 	return parts
 }
@@ -193,29 +187,25 @@ func (d *delivery) streamsApart(it *item, words string) []item {
 }
 
 // isolateBad halves a push that was refused as a whole until the bad part stands
-// alone, and refuses that. Words that are not Loki's as we know them are
-// believed only when Loki has accepted something.
-func (d *delivery) isolateBad(it *item, words string) []item {
+// alone, and refuses that. Words that could come from anything between here and
+// Loki count only once Loki has accepted something in this call: else a broken
+// gateway would make logscope throw all entries away, one by one.
+func (d *delivery) isolateBad(it *item, words string) (now, later []item) {
+	if it.verdict.needsProof && d.rep.Accepted == 0 {
+		it.verdict.err.Config = true
+		return nil, []item{*it}
+	}
 	if d.isolate == 0 {
 		d.blocked = append(d.blocked, *it)
-		return nil
+		return nil, nil
 	}
 	d.isolate--
-	it.isolated = true
 	parts := d.split(it, splitPush)
-	whole := len(parts) == 1 || it.verdict.streamBad && oneStream(it.Push)
-	switch {
-	case len(parts) == 0:
-	case whole && it.verdict.unknown && !d.c.proven.Load():
-		it.verdict.err.Config = true
-		d.note(it.verdict.err)
-		d.block(*it)
-	case whole:
+	if len(parts) == 1 || it.verdict.streamBad && oneStream(it.Push) {
 		d.rep.refuse(it.verdict.cause, it.Entries, words)
-	default:
-		return parts
+		return nil, nil
 	}
-	return nil
+	return parts, nil
 }
 
 func oneStream(p Push) bool {
@@ -224,24 +214,26 @@ func oneStream(p Push) bool {
 }
 
 // halve halves a push that is too large. A single entry is refused, but where
-// the size is that of a rate limit only if it can never pass.
-func (d *delivery) halve(it *item, words string) (again bool, parts []item) {
-	parts = d.split(it, splitPush)
+// the size is that of a rate limit only if it can never pass, see giveUp.
+func (d *delivery) halve(it *item, words string) (now, later []item) {
+	parts := d.split(it, splitPush)
 	switch {
 	case len(parts) != 1:
-		return false, parts
+		return parts, nil
 	case it.verdict.overBurst:
 		d.after = max(d.after, it.verdict.after)
-		return true, nil
+		return nil, []item{*it}
 	}
 	d.rep.refuse(it.verdict.cause, it.Entries, words)
-	return false, nil
+	return nil, nil
 }
 
+// strip sends a push again without the structured metadata that this Loki does
+// not take: the lines matter more.
 func (d *delivery) strip(it *item, words string) []item {
 	p, stripped, err := withoutMetadata(it.Push)
 	if err != nil || stripped == 0 {
-		d.rep.refuse(cmp.Or(it.verdict.cause, CauseOther), it.Entries, words)
+		d.rep.refuse(CauseOther, it.Entries, words)
 		return nil
 	}
 	d.rep.Stripped += stripped
@@ -255,7 +247,7 @@ func (d *delivery) strip(it *item, words string) []item {
 // its tenant's burst can be is refused then, the rest is left.
 func (d *delivery) giveUp(todo []item) []item {
 	return slices.DeleteFunc(todo, func(it item) bool {
-		if it.verdict.overBurst && it.verdict.hopeless {
+		if it.Entries == 1 && it.verdict.overBurst && it.verdict.hopeless {
 			d.rep.refuse(CauseRateLimited, it.Entries, it.verdict.err.Message)
 			return true
 		}
@@ -263,23 +255,28 @@ func (d *delivery) giveUp(todo []item) []item {
 	})
 }
 
-// finish returns what is left and says why.
+// finish returns what is left and says why: what someone must act on, else what
+// happened last.
 func (d *delivery) finish(todo []item) []Push {
 	todo = append(todo, d.blocked...)
 	if len(todo) == 0 {
 		return nil
 	}
+	var why *Error
+	for i := range todo {
+		if e := todo[i].verdict.err; e != nil && (why == nil || e.Config || !why.Config) {
+			why = e
+		}
+	}
+	if why == nil {
+		why = &Error{Err: cmp.Or(context.Cause(d.ctx), context.DeadlineExceeded)}
+	}
+	d.rep.Err = why
+
 	slices.SortStableFunc(todo, func(a, b item) int { return cmp.Compare(a.order, b.order) })
 	left := make([]Push, len(todo))
 	for i := range todo {
 		left[i] = todo[i].Push
 	}
-	if d.lastErr == nil {
-		d.lastErr = &Error{Err: context.Cause(d.ctx), Message: "not tried"}
-		if d.lastErr.Err == nil {
-			d.lastErr.Err = context.DeadlineExceeded
-		}
-	}
-	d.rep.Err = d.lastErr
 	return left
 }

@@ -54,6 +54,9 @@ const (
 	keptStreams = 256
 	keptBytes   = 4 << 20
 
+	// retryAfterMax bounds what a server may ask for.
+	retryAfterMax = 5 * time.Minute
+
 	idleConnsMax    = 8                // one per worker of a usual Fluent Bit output
 	idleConnTimeout = 50 * time.Second // under the 60 s of common load balancers
 	dialTimeout     = 5 * time.Second

@@ -47,7 +47,7 @@ var partialBegins = [...]string{
 
 // Words of an answer 400 that refuses the push as a whole, or is not Loki's.
 var (
-	wholeLabels = [...]string{"couldn't parse labels", "stream labels size", "labels are reserved", "label is reserved"}
+	wholeLabels = [...]string{"couldn't parse labels", "stream labels size", "must not contain the reserved labels"}
 	wholeBody   = [...]string{"snappy: ", "proto: ", "unexpected EOF", "timestamp: "}
 	tenantWords = [...]string{"tenant ID is", "tenant ID '", "error getting tenant id", "no org id", "multiple org IDs", "malformed tenant"}
 	needsTLS    = [...]string{"HTTP request to an HTTPS server", "plain HTTP request was sent to HTTPS port"}
@@ -87,10 +87,10 @@ func judge400(a *answer, e *Error) verdict {
 	case containsAny(body, tenantWords[:]):
 		return block(e, "check tenant_id: letters, digits and !-_.*'() only, at most 150")
 	case containsAny(body, wholeBody[:]):
-		return verdict{action: actIsolate, cause: CauseMalformed, err: e}
+		return verdict{action: actIsolate, cause: CauseMalformed, err: e, needsProof: true}
 	}
 	e.Advice = "these are not words of a Loki known to logscope: check url and what stands before Loki"
-	return verdict{action: actIsolate, cause: CauseOther, err: e, unknown: true}
+	return verdict{action: actIsolate, cause: CauseOther, err: e, needsProof: true}
 }
 
 // isPartial says that the answer names refused entries. What it begins with
