@@ -1,81 +1,555 @@
 package drain
 
 import (
-	"bytes"
 	"errors"
+	"fmt"
 	"math"
+	"strings"
 
 	"github.com/cespare/xxhash/v2"
 )
 
+const (
+	clustersMin = 16
+	bytesMin    = 16 << 10
+	// chainMax bounds the clusters of one neighbourhood; 5 suffice to decide.
+	chainMax = 16
+	// setsMax bounds the sets of variable positions tried for one token count.
+	setsMax = 64
+	// aliasesMax bounds the remembered ids of merged and renamed templates, 40 bytes each.
+	aliasesMax = 1024
+	// skeletonsPerCluster bounds the cache of known skeletons. A template whose
+	// variable words are open has a skeleton for each of their values.
+	skeletonsPerCluster = 4
+)
+
+// Estimated bytes of the learned objects beside their texts: struct, map
+// entries at their usual load, slice headers.
+const (
+	clusterBytes  = 320
+	tokenBytes    = 4 + 24
+	skeletonBytes = 16 + 16 + 28
+)
+
+const none = -1
+
+// cluster is a Cluster with what the Miner needs to find it.
+type cluster struct {
+	Cluster
+	form string // the template with mark for <*>
+	sum  uint64
+	// wild are the positions that vary though nothing is masked there.
+	wild []uint16
+	// near links the clusters of each position's neighbourhood.
+	near []int32
+	// skeletons heads the list of known skeletons.
+	skeletons int32
+	prev, nxt int32 // in order of use
+	live      bool
+	batch     uint64 // the settling that it was founded or used in
+}
+
+type skeleton struct {
+	text    string
+	cluster int32
+	next    int32
+	used    bool
+}
+
 // Miner learns the templates of one stream.
 type Miner struct {
-	cfg      Config
-	clusters map[string]*Cluster
-	skeleton []byte
-	params   []Param
+	cfg   Config
+	scan  scanner
+	head  header
+	dates dates
+
+	known     map[string]int32 // skeleton text to skeletons
+	skeletons []skeleton
+	freeSkels []int32
+	hand      int
+
+	clusters []*cluster // by Index
+	free     []int32
+	live     int
+	first    int32 // most recently used
+	last     int32
+	forms    map[uint64]int32   // form sum to cluster
+	near     map[uint64]int32   // neighbourhood to its first cluster
+	sets     map[int][]*wildSet // token count to the sets of variable positions in use
+	aliases  aliases
+
+	bytes   int64
+	evicted uint64
+	batch   uint64
+	fresh   []int32
+	fired   []firing
+	touched []int32
+	work    form
+	other   form
+	gone    form
+	buf     []byte
+	params  []Param
+}
+
+type wildSet struct {
+	positions []uint16
+	refs      int
+}
+
+// firing is a neighbourhood whose position became variable.
+type firing struct {
+	cluster int32
+	at      int
 }
 
 // New returns an empty Miner, or an error that names every bad field of cfg.
 func New(cfg Config) (*Miner, error) {
-	if cfg.ClustersMax <= 0 || cfg.BytesMax <= 0 {
-		return nil, errors.New("drain: ClustersMax and BytesMax must be positive")
+	var errs []error
+	if cfg.ClustersMax < clustersMin {
+		errs = append(errs, fmt.Errorf("drain: ClustersMax is %d; want at least %d", cfg.ClustersMax, clustersMin))
 	}
-	return &Miner{cfg: cfg, clusters: map[string]*Cluster{}}, nil
+	if cfg.BytesMax < bytesMin {
+		errs = append(errs, fmt.Errorf("drain: BytesMax is %d; want at least %d", cfg.BytesMax, bytesMin))
+	}
+	d, err := newDates(cfg.TimeLayout, cfg.BaseYear)
+	if err != nil {
+		errs = append(errs, err)
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	m := &Miner{cfg: cfg, dates: d}
+	m.clear()
+	return m, nil
 }
 
-// Settle learns the templates of a block before its lines are parsed; it counts nothing.
-func (m *Miner) Settle(lines [][]byte, raw bool) {
-	var out Line
-	for _, line := range lines {
-		m.find(&out, line, true)
-	}
+func (m *Miner) clear() {
+	*m = Miner{cfg: m.cfg, dates: m.dates, first: none, last: none,
+		known: map[string]int32{}, forms: map[uint64]int32{}, near: map[uint64]int32{}, sets: map[int][]*wildSet{}}
+	m.dates.forget()
 }
 
 // Parse learns the line and counts it.
 func (m *Miner) Parse(out *Line, line []byte, raw bool) {
-	m.find(out, line, true)
-	if out.Cluster != nil {
-		out.Cluster.Count++
+	m.read(out, line, raw)
+	if !raw || m.scan.timed {
+		out.Time = m.dates.settle(out.Time)
 	}
+	at, ok := m.known[string(m.scan.skel)]
+	var c *cluster
+	if ok {
+		s := &m.skeletons[at]
+		s.used = true
+		c = m.clusters[s.cluster]
+		m.touch(c)
+	} else {
+		m.batch++
+		c = m.learn(m.scan.skel)
+		m.settle()
+		if !c.live { // merged into another
+			c = m.clusters[m.skeletons[m.known[string(m.scan.skel)]].cluster]
+		}
+	}
+	out.New = c.Count == 0
+	c.Count++
+	m.finish(out, c)
 }
 
 // Match parses the line and learns nothing; Cluster is nil where no template fits.
-func (m *Miner) Match(out *Line, line []byte, raw bool) { m.find(out, line, false) }
+func (m *Miner) Match(out *Line, line []byte, raw bool) {
+	hosts, hostN := m.head.hosts, m.head.hostN
+	m.read(out, line, raw)
+	m.head.hosts, m.head.hostN = hosts, hostN
+	if at, ok := m.known[string(m.scan.skel)]; ok {
+		m.finish(out, m.clusters[m.skeletons[at].cluster])
+		return
+	}
+	m.work.set(m.scan.skel)
+	if c := m.find(&m.work); c != nil {
+		m.finish(out, c)
+		return
+	}
+	out.Params = m.scan.params
+}
 
-// Len is the number of live clusters.
-func (m *Miner) Len() int { return len(m.clusters) }
-
-// Bytes is the size of the learned state.
-func (m *Miner) Bytes() int64 { return int64(len(m.clusters)) * 256 }
-
-// Evicted counts the clusters that were evicted.
-func (m *Miner) Evicted() uint64 { return 0 }
-
-// AppendState appends the learned state to dst.
-func (m *Miner) AppendState(dst []byte) []byte { return dst }
-
-// ReadState replaces the learned state by the one at the start of data and returns what follows it.
-func (m *Miner) ReadState(data []byte) (rest []byte, err error) { return data, nil }
-
-func (m *Miner) find(out *Line, line []byte, learn bool) {
-	m.skeleton, m.params = m.skeleton[:0], m.params[:0]
-	for _, word := range bytes.Fields(line) {
-		if len(m.skeleton) > 0 {
-			m.skeleton = append(m.skeleton, ' ')
-		}
-		if bytes.ContainsAny(word, "0123456789") {
-			m.skeleton = append(m.skeleton, "<*>"...)
-			m.params = append(m.params, Param{Value: word, Kind: ID, Num: math.NaN()})
+// Settle learns the templates of a block before its lines are parsed; it
+// counts nothing. The clusters do not depend on the order of the lines as long
+// as the block's new templates fit into the limits.
+func (m *Miner) Settle(lines [][]byte, raw bool) {
+	m.batch++
+	var out Line
+	for _, line := range lines {
+		m.read(&out, line, raw)
+		if at, ok := m.known[string(m.scan.skel)]; ok {
+			m.skeletons[at].used = true
+			c := m.clusters[m.skeletons[at].cluster]
+			c.batch = m.batch
+			m.touch(c)
 			continue
 		}
-		m.skeleton = append(m.skeleton, word...)
+		if m.full() && m.clusters[m.last].batch == m.batch {
+			m.settle()
+			m.batch++
+		}
+		m.learn(m.scan.skel)
 	}
-	*out = Line{Message: line, Params: m.params}
-	out.Cluster = m.clusters[string(m.skeleton)]
-	if out.Cluster == nil && learn && len(m.clusters) < m.cfg.ClustersMax {
-		c := &Cluster{Index: len(m.clusters), Text: string(m.skeleton), Slots: len(m.params), ID: xxhash.Sum64(m.skeleton)}
-		m.clusters[c.Text] = c
-		out.Cluster, out.New = c, true
+	m.settle()
+}
+
+// read recognises the header and scans the message.
+func (m *Miner) read(out *Line, line []byte, raw bool) {
+	*out = Line{Message: line}
+	forced := 0
+	if !raw {
+		m.head.read(line)
+		out.Message, out.Level, forced = line[m.head.end:], m.head.level, m.head.forced
+		if m.head.timed {
+			out.Time = m.dates.resolve(&m.head.stamp)
+		}
 	}
+	s := &m.scan
+	s.scan(out.Message, forced)
+	if s.level != NoLevel {
+		out.Level = s.level
+	}
+	if s.timed {
+		out.Time = m.dates.resolve(&s.time)
+	}
+	if s.texted {
+		out.Message = out.Message[s.text0:s.text1]
+	}
+}
+
+// finish fills in the cluster and the values at its wild positions.
+func (m *Miner) finish(out *Line, c *cluster) {
+	out.Cluster, out.Params = &c.Cluster, m.scan.params
+	if len(c.wild) == 0 {
+		return
+	}
+	s := &m.scan
+	params, from := m.params[:0], 0
+	for _, w := range c.wild {
+		t := &s.toks[w]
+		params = append(params, s.params[from:t.par0]...)
+		from = int(t.par1)
+		params = append(params, s.wildParam(t))
+	}
+	m.params = append(params, s.params[from:]...)
+	out.Params = m.params
+}
+
+// wildParam is the value of a token that varies as a whole.
+func (s *scanner) wildParam(t *token) Param {
+	text := s.skel[t.skel0:t.skel1]
+	pre, suf := shapeOf(text)
+	if t.par1-t.par0 == 1 && len(text)-pre-suf == 1 && text[pre] == mark {
+		return s.params[t.par0]
+	}
+	v := s.line[t.line0:t.line1]
+	v = v[pre : len(v)-suf : len(v)-suf]
+	kind, num := kindOf(v)
+	p := Param{Value: v, Kind: kind, Num: num}
+	if pre > 1 && (text[pre-1] == '=' || text[pre-1] == ':') {
+		p.Key = s.line[t.line0 : int(t.line0)+pre-1]
+	}
+	if math.IsNaN(num) && len(v) == 0 {
+		p.Kind = Word
+	}
+	return p
+}
+
+// Len is the number of live clusters.
+func (m *Miner) Len() int { return m.live }
+
+// Bytes is the size of the learned state.
+func (m *Miner) Bytes() int64 { return m.bytes }
+
+// Evicted counts the clusters that were evicted.
+func (m *Miner) Evicted() uint64 { return m.evicted }
+
+// Resolve finds the live cluster that has the id, or had it before its text
+// became more general or it was merged into another. Of the former ids the
+// latest 1,024 are known.
+func (m *Miner) Resolve(id uint64) (c *Cluster, ok bool) {
+	if at, gen, ok := m.aliases.find(id); ok && m.clusters[at].live && m.clusters[at].Gen == gen {
+		return &m.clusters[at].Cluster, true
+	}
+	for _, c := range m.clusters {
+		if c.live && c.ID == id {
+			return &c.Cluster, true
+		}
+	}
+	return nil, false
+}
+
+// textOf writes a form for people.
+func textOf(f string) string {
+	return strings.ToValidUTF8(strings.ReplaceAll(f, string(rune(mark)), "<*>"), "\uFFFD")
+}
+
+func (m *Miner) rename(c *cluster, f string, wild []uint16) {
+	c.form, c.wild = f, wild
+	c.Text = textOf(f)
+	c.ID = xxhash.Sum64String(c.Text)
+	c.Slots = strings.Count(f, string(rune(mark)))
+}
+
+// learn finds or founds the cluster of a skeleton that is not known. Founded
+// ones take part in generalisation when the block is settled.
+func (m *Miner) learn(text []byte) *cluster {
+	m.work.set(text)
+	c := m.find(&m.work)
+	if c == nil {
+		m.makeRoom()
+		c = m.found(&m.work, nil)
+		m.fresh = append(m.fresh, int32(c.Index))
+	}
+	c.batch = m.batch
+	m.touch(c)
+	m.remember(text, c)
+	return c
+}
+
+// find is the cluster that has the form, or the most general one that covers it.
+func (m *Miner) find(f *form) *cluster {
+	var found *cluster
+	if c := m.exact(f.sum, f.text); c != nil {
+		found = c
+	}
+	if c := m.cover(f); c != nil {
+		found = c
+	}
+	return found
+}
+
+func (m *Miner) exact(sum uint64, text []byte) *cluster {
+	if at, ok := m.forms[sum]; ok && m.clusters[at].form == string(text) {
+		return m.clusters[at]
+	}
+	return nil
+}
+
+// cover is the cluster with the most variable positions that fits the form;
+// among equals the one of the smallest sum, so that order decides nothing.
+func (m *Miner) cover(f *form) *cluster {
+	var best *cluster
+next:
+	for _, set := range m.sets[len(f.parts)] {
+		if best != nil && len(set.positions) < len(best.wild) {
+			continue
+		}
+		sum := f.sum
+		for _, p := range set.positions {
+			if f.parts[p].shape == nil {
+				continue next
+			}
+			sum += f.parts[p].gap - f.parts[p].token
+		}
+		at, ok := m.forms[sum]
+		if !ok {
+			continue
+		}
+		c := m.clusters[at]
+		if best != nil && len(c.wild) == len(best.wild) && c.sum >= best.sum || !equalSets(c.wild, set.positions) {
+			continue
+		}
+		m.buf = f.appendVaried(m.buf[:0], set.positions)
+		if c.form == string(m.buf) {
+			best = c
+		}
+	}
+	return best
+}
+
+func equalSets(a, b []uint16) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// settle generalises from the founded clusters until nothing changes, then
+// merges what became the same. It works on sets that only grow, so the order
+// of the block's lines decides nothing.
+func (m *Miner) settle() {
+	if len(m.fresh) == 0 {
+		return
+	}
+	m.fired, m.touched = m.fired[:0], append(m.touched[:0], m.fresh...)
+	for _, at := range m.fresh {
+		m.work.set([]byte(m.clusters[at].form))
+		m.link(m.clusters[at], &m.work)
+	}
+	founded := len(m.fresh)
+	for n := 0; n < len(m.fired) && n < 8*founded+64; n++ {
+		m.fire(m.fired[n])
+	}
+	m.merge()
+	for _, at := range m.fresh[founded:] {
+		if c := m.clusters[at]; c.live && c.skeletons == none {
+			m.drop(c) // overtaken by a more general one
+		}
+	}
+	m.fresh = m.fresh[:0]
+}
+
+// link enters the cluster into the neighbourhood of each of its positions.
+func (m *Miner) link(c *cluster, f *form) {
+	wild := c.wild
+	for i := range f.parts {
+		if len(wild) > 0 && int(wild[0]) == i {
+			wild = wild[1:]
+			continue
+		}
+		p := &f.parts[i]
+		if p.shape == nil || c.near[i] != unlinked {
+			continue
+		}
+		key := f.key(i)
+		head, ok := m.near[key]
+		if !ok {
+			head = none
+		}
+		weight, length := p.weight, 0
+		for at := head; at != none && length <= chainMax; length++ {
+			o := m.clusters[at]
+			weight += m.weightAt(o, i)
+			at = o.near[i]
+		}
+		if length >= chainMax {
+			continue
+		}
+		c.near[i] = head
+		m.near[key] = int32(c.Index)
+		if weight >= weightEnough && f.mayVary(i) {
+			m.fired = append(m.fired, firing{int32(c.Index), i})
+		}
+	}
+}
+
+const unlinked = -2
+
+// weightAt is the weight of the cluster's token at a position.
+func (m *Miner) weightAt(c *cluster, i int) int {
+	text := c.form
+	for ; i > 0; i-- {
+		text = text[strings.IndexByte(text, ' ')+1:]
+	}
+	if end := strings.IndexByte(text, ' '); end >= 0 {
+		text = text[:end]
+	}
+	m.buf = append(m.buf[:0], text...)
+	pre, suf := shapeOf(m.buf)
+	core := m.buf[pre : len(m.buf)-suf]
+	if len(core) == 1 && core[0] == mark {
+		return weightMasked
+	}
+	return weightOf(core)
+}
+
+// fire founds the cluster that varies at the position, if it is not there yet.
+func (m *Miner) fire(f firing) {
+	c := m.clusters[f.cluster]
+	m.work.set([]byte(c.form))
+	key := m.work.key(f.at)
+	for at, n := m.near[key], 0; at != none && n <= chainMax; n++ {
+		m.touched = append(m.touched, at)
+		at = m.clusters[at].near[f.at]
+	}
+	wild := withPosition(c.wild, uint16(f.at))
+	m.buf = m.work.appendVaried(m.buf[:0], []uint16{uint16(f.at)})
+	text := append([]byte(nil), m.buf...)
+	m.other.set(text)
+	if t := m.exact(m.other.sum, text); t != nil {
+		for _, p := range t.wild {
+			wild = withPosition(wild, p)
+		}
+		if len(wild) != len(t.wild) && m.addSet(len(t.near), wild) {
+			m.dropSet(len(t.near), t.wild)
+			t.wild = wild
+		}
+		return
+	}
+	if m.full() && m.clusters[m.last].batch == m.batch || !m.hasSet(len(m.other.parts), wild) {
+		return
+	}
+	m.makeRoom()
+	t := m.found(&m.other, wild)
+	t.batch = m.batch
+	m.fresh = append(m.fresh, int32(t.Index))
+	m.link(t, &m.other)
+}
+
+func withPosition(set []uint16, p uint16) []uint16 {
+	out := make([]uint16, 0, len(set)+1)
+	for i, q := range set {
+		if q == p {
+			return set
+		}
+		if q > p {
+			return append(append(out, p), set[i:]...)
+		}
+		out = append(out, q)
+	}
+	return append(out, p)
+}
+
+// merge puts each touched cluster into the most general one that covers it.
+func (m *Miner) merge() {
+	for _, at := range m.touched {
+		c := m.clusters[at]
+		if !c.live {
+			continue
+		}
+		root := c
+		for range tokensMax {
+			m.work.set([]byte(root.form))
+			next := m.cover(&m.work)
+			if next == nil || next == root || len(next.wild) <= len(root.wild) {
+				break
+			}
+			root = next
+		}
+		if root != c {
+			m.unite(c, root)
+		}
+	}
+}
+
+// unite merges c into root. The one that has counted more lines lives on under its Index.
+func (m *Miner) unite(c, root *cluster) {
+	if c.Count > root.Count || root.skeletons == none && c.Count == root.Count {
+		text, wild := root.form, root.wild
+		m.unlink(root)
+		root.wild = nil
+		m.unlink(c)
+		m.bytes -= c.size()
+		m.aliases.add(c.ID, c.Index, c.Gen)
+		m.rename(c, text, wild)
+		c.Rev++
+		c.near = newNear(len(root.near))
+		m.bytes += c.size()
+		m.work.set([]byte(text))
+		m.enter(c, &m.work)
+		m.link(c, &m.work)
+		c, root = root, c
+	} else if c.Count > 0 {
+		m.aliases.add(c.ID, root.Index, root.Gen)
+	}
+	root.Count += c.Count
+	root.batch = max(root.batch, c.batch)
+	for at := c.skeletons; at != none; {
+		s := &m.skeletons[at]
+		next := s.next
+		s.cluster, s.next = int32(root.Index), root.skeletons
+		root.skeletons = at
+		at = next
+	}
+	c.skeletons = none
+	m.drop(c)
 }

@@ -1,0 +1,543 @@
+package drain
+
+import "bytes"
+
+const (
+	// fieldsMax bounds the words of a header; the longest known (Thunderbird) has 12.
+	fieldsMax = 18
+	// headerMax bounds the bytes of a header that are looked at.
+	headerMax = 1024
+)
+
+// Parts of a header, in the order in which systems write them.
+const (
+	atStart = iota
+	afterTime
+	afterLevel
+	afterComponent
+)
+
+// header reads what stands before a line's message. A fixed grammar knows
+// times, levels, process[pid]: and component names; words between two of them
+// (host, thread, pid) belong to the header because of what follows them.
+// What only a stream can tell, its host names, is learned.
+type header struct {
+	stamp stamp
+	timed bool
+	level Level
+	// end is where the message starts.
+	end int
+	// forced is the number of words before the time of an access log; its message is the whole line.
+	forced int
+
+	b       []byte
+	part    int
+	syslog  bool
+	pending int // words since end
+	plain   int // those among them that might be words of a message
+	numbers int // those among them that are numbers
+	host    uint64
+	// hosts are the hashes of words seen between a time and process[pid]:.
+	hosts [8]uint64
+	hostN int
+}
+
+// read finds the header of b.
+func (h *header) read(b []byte) {
+	h.stamp, h.timed, h.level, h.end, h.forced = stamp{}, false, NoLevel, 0, 0
+	h.b = b[:min(len(b), headerMax)]
+	h.part, h.syslog = atStart, false
+	h.pending, h.plain, h.numbers = 0, 0, 0
+	h.fields(h.priority())
+	if h.part == afterComponent || h.part == afterTime && h.end > 0 {
+		h.inner()
+	}
+	h.end = h.skipSeparators(h.end)
+	if h.end >= len(h.b) {
+		h.end = min(h.end, len(b))
+	}
+}
+
+// priority reads syslog's <34> or <34>1.
+func (h *header) priority() int {
+	i := skipSpaces(h.b, 0)
+	if i+3 >= len(h.b) || h.b[i] != '<' {
+		return i
+	}
+	v, end := readNumber(h.b, i+1, 3)
+	if end == i+1 || end >= len(h.b) || h.b[end] != '>' || v > 191 {
+		return i
+	}
+	h.level = levelOfNumber(v & 7)
+	h.end = end + 1
+	if h.end+1 < len(h.b) && h.b[h.end] == '1' && h.b[h.end+1] == ' ' {
+		h.end++
+	}
+	return h.end
+}
+
+func (h *header) fields(i int) {
+	for n := 0; n < fieldsMax; n++ {
+		i = skipSpaces(h.b, i)
+		if i >= len(h.b) || h.b[i] == '{' {
+			return
+		}
+		next, ok := h.field(i)
+		if !ok {
+			return
+		}
+		i = next
+	}
+}
+
+// field takes the field at i and returns its end, or false where the header ends.
+func (h *header) field(i int) (end int, ok bool) {
+	b := h.b
+	if end = h.separator(i); end > 0 {
+		return end, true
+	}
+	if end = h.time(i); end > 0 {
+		return end, h.forced == 0
+	}
+	if b[i] == '[' || b[i] == '(' && h.part > atStart {
+		return h.group(i)
+	}
+	end = wordEnd(b, i)
+	word := b[i:end]
+	if end, ok = h.levelWord(i, end); ok {
+		return end, true
+	}
+	end = i + len(word)
+	if h.component(i, end) {
+		return end, h.part != afterComponent
+	}
+	return end, h.word(i, end)
+}
+
+// wordEnd ends a word at a space or at |.
+func wordEnd(b []byte, i int) int {
+	for i < len(b) && !isSpace(b[i]) && b[i] != '|' {
+		i++
+	}
+	return i
+}
+
+// separator takes -, --, --- and | between fields.
+func (h *header) separator(i int) int {
+	b, p := h.b, i
+	for p < len(b) && (b[p] == '-' || b[p] == '|') {
+		p++
+	}
+	if p == i || p > i+3 || p < len(b) && !isSpace(b[p]) && b[p-1] != '|' {
+		return 0
+	}
+	if b[p-1] == '|' && h.part > atStart && h.plain <= 3 {
+		h.accept(p, h.part) // columns
+	}
+	return p
+}
+
+// accept says that all before end belongs to the header.
+func (h *header) accept(end, part int) {
+	h.end, h.part = end, part
+	h.pending, h.plain, h.numbers = 0, 0, 0
+}
+
+func (h *header) time(i int) int {
+	b, p := h.b, i
+	if h.part > afterTime {
+		return 0
+	}
+	bracket := b[i] == '[' || b[i] == '('
+	if bracket {
+		p = skipSpaces(b, i+1)
+		if p >= len(b) {
+			return 0
+		}
+	}
+	var t stamp
+	end := readStamp(b, p, true, &t)
+	if end == 0 || !t.clock && !t.epoch && t.month == 0 {
+		return 0
+	}
+	if end < len(b) && !isSpace(b[end]) {
+		switch b[end] {
+		case ']', ')', ',', ';', '|', ':', '"':
+			end++
+		default:
+			return 0
+		}
+	} else if bracket {
+		return 0
+	}
+	if h.part == atStart && h.pending >= 3 && h.pending <= 4 && bracket && t.year > 0 && end+1 < len(b) && b[end] == ' ' && b[end+1] == '"' {
+		h.forced = h.pending
+		h.take(&t)
+		h.end = 0
+		return end
+	}
+	h.syslog = t.month > 0 && t.year == 0 && t.level == NoLevel && isAlpha(b[p])
+	h.take(&t)
+	h.accept(end, afterTime)
+	if t.level != NoLevel {
+		h.level = t.level
+		h.part = afterLevel
+	}
+	return end
+}
+
+// take keeps the time that says most.
+func (h *header) take(t *stamp) {
+	if !h.timed || t.rank() > h.stamp.rank() {
+		h.stamp, h.timed = *t, true
+	}
+}
+
+func (t *stamp) rank() int {
+	r := 0
+	if t.epoch {
+		r += 3
+	}
+	if t.year > 0 {
+		r += 2
+	}
+	if t.clock && t.month > 0 {
+		r += 2
+	}
+	if t.nanos > 0 {
+		r++
+	}
+	return r
+}
+
+// levelWord takes a level: INFO, Info, ERROR:, level=info, and logcat's single letters.
+func (h *header) levelWord(i, end int) (int, bool) {
+	b := h.b
+	if h.part > afterTime {
+		return 0, false
+	}
+	stop := i
+	for stop < end && isAlpha(b[stop]) {
+		stop++
+	}
+	word := b[i:stop]
+	if stop < end && b[stop] != ':' && b[stop] != ',' && b[stop] != ']' && b[stop] != ';' || end > stop+1 {
+		return 0, false
+	}
+	if len(word) == 1 && h.part == afterTime && h.numbers > 0 && h.numbers == h.pending {
+		if level := levelOfLetter(word[0]); level != NoLevel {
+			h.level = level
+			h.accept(end, afterLevel)
+			return end, true
+		}
+	}
+	level := levelOf(word)
+	if level == NoLevel {
+		return 0, false
+	}
+	shout := isShout(word)
+	switch {
+	case h.part == atStart:
+		if h.pending > 0 || !shout && stop == end {
+			return 0, false
+		}
+		if stop == end && end < len(b) && !shout {
+			return 0, false
+		}
+	case !shout && h.pending > 0 && word[0]-'A' >= 26:
+		return 0, false
+	case h.plain > 2:
+		return 0, false
+	}
+	if h.level == NoLevel || h.part == afterTime {
+		h.level = level
+	}
+	h.accept(end, afterLevel)
+	return end, true
+}
+
+// group takes [thread], [pid], [level], [uptime] and (pid).
+func (h *header) group(i int) (end int, ok bool) {
+	b := h.b
+	depth := 0
+	open, shut := b[i], byte(']')
+	if open == '(' {
+		shut = ')'
+	}
+	for end = i; end < len(b) && end < i+256; end++ {
+		if b[end] == open {
+			depth++
+		}
+		if b[end] == shut {
+			if depth--; depth == 0 {
+				break
+			}
+		}
+	}
+	if end >= len(b) || b[end] != shut || end == i+1 {
+		return 0, false
+	}
+	inner := bytes.TrimSpace(b[i+1 : end])
+	end++
+	if end < len(b) && b[end] == ':' {
+		end++
+	}
+	if end < len(b) && !isSpace(b[end]) && b[end] != '[' && b[end] != '|' {
+		return 0, false
+	}
+	if level := levelOf(inner); level != NoLevel && h.part <= afterTime {
+		h.level = level
+		h.accept(end, afterLevel)
+		return end, true
+	}
+	if h.part == atStart {
+		h.pending++
+		return end, true
+	}
+	if len(inner) == 0 || isThread(inner) {
+		h.accept(end, h.part)
+		return end, true
+	}
+	h.pending++
+	h.plain++
+	return end, bytes.IndexByte(inner, ':') < 0
+}
+
+// isThread says that a bracket holds a name or number of the logger's making
+// and not a value of the message: one word that is no address, or a request id
+// with what belongs to it.
+func isThread(inner []byte) bool {
+	space := bytes.IndexByte(inner, ' ')
+	word := inner
+	if space >= 0 {
+		word = inner[:space]
+		if !bytes.ContainsAny(word, "0123456789") || bytes.IndexByte(word, '-') < 0 {
+			return false
+		}
+	}
+	if bytes.IndexByte(word, '=') >= 0 && bytes.IndexByte(word, '[') < 0 {
+		return false
+	}
+	kind, _ := kindOf(word)
+	return kind != IPv4 && kind != IPv6 && kind != Path
+}
+
+// component takes process[pid]:, dotted.Name:, and names that a separator or a bracket follows.
+func (h *header) component(i, end int) bool {
+	b := h.b
+	if h.part == atStart || end == i {
+		return false
+	}
+	word := b[i:end]
+	last := word[len(word)-1]
+	switch {
+	case last == ':' && len(word) > 1 && isName(word[:len(word)-1]):
+		return h.named(word[:len(word)-1], end)
+	case last == ']' && h.part == afterLevel && bytes.IndexByte(word, '[') < 0 && bytes.IndexByte(word, ':') > 0:
+		h.accept(end, afterComponent) // glog's file.go:12]
+		return true
+	case last == ']' && h.part == afterTime && bytes.IndexByte(word, '[') > 0 && h.plain <= 1 && end < len(b):
+		if isDigit(word[len(word)-2]) && isName(word) && h.pending <= 1 {
+			// process[pid] without a colon, (name): behind it
+			h.accept(end, h.part)
+			h.plain = 2
+			return true
+		}
+	}
+	if !isName(word) {
+		return false
+	}
+	p := skipSpaces(b, end)
+	if p >= len(b) {
+		return false
+	}
+	dotted := bytes.IndexByte(word, '.') > 0
+	follows := b[p] == ':' && p+1 < len(b) && isSpace(b[p+1]) || b[p] == '-' && p+1 < len(b) && isSpace(b[p+1])
+	columns := i >= 2 && isSpace(b[i-2]) && p >= end+2
+	if h.part == afterLevel && (follows || columns || dotted && b[p] == '[') {
+		h.accept(end, h.part)
+		if b[p] == ':' {
+			h.accept(p+1, afterComponent)
+		}
+		return true
+	}
+	return false
+}
+
+// named takes name: where it is a component of the header.
+func (h *header) named(name []byte, end int) bool {
+	pid := name[len(name)-1] == ']'
+	switch {
+	case isNumber(name):
+		if h.part < afterLevel {
+			return false
+		}
+	case h.part == afterTime && h.syslog && h.pending <= 1, h.part == afterTime && pid && h.pending <= 1:
+		if h.pending == 1 {
+			h.learnHost()
+		}
+	case h.part == afterTime && h.pending == 1 && h.knowsHost():
+	case h.plain > 1:
+		return false
+	case !looksComponent(name):
+		return false
+	}
+	h.accept(end, afterComponent)
+	return true
+}
+
+func (h *header) learnHost() {
+	if !h.knowsHost() {
+		h.hosts[h.hostN%len(h.hosts)] = h.host
+		h.hostN++
+	}
+}
+
+func (h *header) knowsHost() bool {
+	for _, host := range h.hosts {
+		if host == h.host && host != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// looksComponent tells names that programs give to their parts from words before a colon.
+func looksComponent(name []byte) bool {
+	upper := false
+	for i, c := range name {
+		switch {
+		case c == '.' || c == '$' || c == '[' || c == '/' || c == '_' || c == '#':
+			return i > 0
+		case c-'A' < 26:
+			if i > 0 && !upper {
+				return true
+			}
+			upper = true
+		default:
+			upper = false
+		}
+	}
+	return false
+}
+
+func isName(w []byte) bool {
+	for _, c := range w {
+		if !isAlnum(c) && c != '.' && c != '_' && c != '-' && c != '$' && c != '/' && c != '[' && c != ']' && c != '(' && c != ')' &&
+			c != '#' && c != '@' && c != '%' && c != ':' {
+			return false
+		}
+	}
+	return len(w) <= 128
+}
+
+func isNumber(w []byte) bool {
+	for _, c := range w {
+		if !isDigit(c) && c != '#' {
+			return false
+		}
+	}
+	return len(w) > 0
+}
+
+// word lets a word wait for a time, level or component that makes it part of the header.
+func (h *header) word(i, end int) bool {
+	word := h.b[i:end]
+	if len(word) == 0 {
+		return false
+	}
+	h.pending++
+	if h.syslog && h.part == afterTime && h.pending == 1 {
+		// A host always follows syslog's time.
+		h.host = hashOf(word)
+		h.end = end
+		return true
+	}
+	if h.part == afterTime && h.pending == 1 {
+		h.host = hashOf(word)
+	}
+	switch {
+	case isNumber(word):
+		h.numbers++
+	case h.part == afterTime && (string(word) == "stdout" || string(word) == "stderr") && end+2 < len(h.b) && h.b[end] == ' ' && (h.b[end+1] == 'F' || h.b[end+1] == 'P'):
+		h.accept(end+2, afterComponent) // CRI
+		return false
+	case isShout(word):
+	case h.part == atStart && bytes.ContainsAny(word, "0123456789.-_/@"):
+	default:
+		h.plain++
+	}
+	limit := 1
+	if h.part == afterTime {
+		limit = 2
+	}
+	return h.plain <= limit && h.pending <= 8 && h.part < afterComponent
+}
+
+// inner reads a second header behind the first: what CRI, syslog and kubectl wrap.
+func (h *header) inner() {
+	i := skipSpaces(h.b, h.end)
+	if i >= len(h.b) || h.b[i] == '{' {
+		return
+	}
+	outer, level := h.stamp, h.level
+	h.part, h.pending, h.plain, h.numbers, h.syslog = atStart, 0, 0, 0, false
+	from := h.end
+	if end := h.uptime(i); end > 0 {
+		h.end = end
+		return
+	}
+	if h.time(i) == 0 {
+		stop := wordEnd(h.b, i)
+		if h.b[i] == '[' {
+			if end, ok := h.group(i); !ok || h.part != afterLevel {
+				_ = end
+				h.end = from
+			}
+		} else if _, ok := h.levelWord(i, stop); !ok {
+			h.end = from
+		}
+		return
+	}
+	h.fields(h.end)
+	h.stamp = outer
+	if h.level == NoLevel {
+		h.level = level
+	}
+}
+
+// uptime takes the kernel's [   12.345678].
+func (h *header) uptime(i int) int {
+	if h.b[i] != '[' {
+		return 0
+	}
+	p := skipSpaces(h.b, i+1)
+	n := digitsAt(h.b, p)
+	if n == 0 || p+n >= len(h.b) || h.b[p+n] != '.' {
+		return 0
+	}
+	q := p + n + 1
+	q += digitsAt(h.b, q)
+	if q >= len(h.b) || h.b[q] != ']' {
+		return 0
+	}
+	return q + 1
+}
+
+// skipSeparators skips what stands between header and message.
+func (h *header) skipSeparators(i int) int {
+	if i == 0 {
+		return 0
+	}
+	for {
+		i = skipSpaces(h.b, i)
+		n := 0
+		for i+n < len(h.b) && n < 3 && (h.b[i+n] == '-' || h.b[i+n] == '|' || h.b[i+n] == ':' || h.b[i+n] == ',') {
+			n++
+		}
+		if n == 0 || i+n < len(h.b) && !isSpace(h.b[i+n]) && h.b[i+n-1] != '|' {
+			return i
+		}
+		i += n
+	}
+}

@@ -1,0 +1,509 @@
+package drain
+
+import "math"
+
+const (
+	// mark stands for a masked value in a skeleton. No input byte can be
+	// mistaken for it: control characters separate words.
+	mark = 0x01
+	// tokensMax bounds the tokens of a line: what follows is one parameter.
+	// Lines of more words are dumps; 128 covers all but 0.01% of usual lines.
+	tokensMax = 128
+	// wordMax is the longest word that can be a constant. No program's fixed
+	// text has longer ones, and it bounds a template at 128 * 64 bytes.
+	wordMax = 64
+	// scanMax bounds the bytes of a line that are looked at.
+	scanMax = 16 << 10
+	// paramsMax bounds the parameters of a line.
+	paramsMax = 256
+)
+
+// Classes of bytes within a word. A byte of no class separates words.
+const (
+	digit = 1 << iota
+	hexa  // a-f, A-F
+	alpha // other letters and bytes of UTF-8
+	dot
+	dash
+	slash
+	under // other signs that names are written with
+	at
+)
+
+var classes = classTable()
+
+func classTable() (t [256]uint8) {
+	for c := range t {
+		b := byte(c)
+		switch {
+		case isDigit(b):
+			t[c] = digit
+		case (b|0x20)-'a' < 6:
+			t[c] = hexa
+		case isAlpha(b) || c >= 0x80:
+			t[c] = alpha
+		}
+	}
+	t['.'], t['-'], t['+'], t['/'], t['\\'], t['@'] = dot, dash, dash, slash, slash, at
+	for _, b := range []byte("_$*%~#") {
+		t[b] = under
+	}
+	return t
+}
+
+// token is a word between spaces: where it lies in the line and in the
+// skeleton, and which parameters were masked in it.
+type token struct {
+	line0, line1 uint32
+	skel0, skel1 uint32
+	par0, par1   uint16
+	list         bool // a list that was collapsed into one parameter
+}
+
+// scanner masks and tokenises one line in a single pass over its bytes. The
+// skeleton is the line's constant text with mark for each masked value and
+// one space between tokens.
+type scanner struct {
+	line   []byte
+	skel   []byte
+	toks   []token
+	params []Param
+	// copied is how much of the line is in the skeleton or masked.
+	copied int
+	// key is the name that a value starting at keyEnd belongs to.
+	key    []byte
+	keyEnd int
+	// time and level are those of a structured line's own fields.
+	time  stamp
+	level Level
+	timed bool
+	// line[text0:text1] is the message of a structured line, if texted.
+	texted       bool
+	text0, text1 int
+	// path holds the names of the JSON objects around a key, each with a dot behind it.
+	path []byte
+	tok  token
+	// unclosed says that the rest of the line closes no quote.
+	unclosed bool
+}
+
+func (s *scanner) reset(line []byte) {
+	s.line, s.skel, s.toks, s.params = line, s.skel[:0], s.toks[:0], s.params[:0]
+	s.copied, s.keyEnd, s.level, s.timed, s.texted, s.unclosed = 0, -1, NoLevel, false, false, false
+	s.path = s.path[:0]
+}
+
+// scan masks the whole line. forced is the number of leading words that are
+// values whatever they look like.
+func (s *scanner) scan(line []byte, forced int) {
+	s.reset(line)
+	i := skipSpaces(line, 0)
+	if i < len(line) && line[i] == '{' && s.scanJSON(i) {
+		return
+	}
+	s.reset(line)
+	if isLogfmt(line, i) {
+		s.scanLogfmt(i)
+		return
+	}
+	for ; forced > 0 && i < len(line); forced-- {
+		end := i
+		for end < len(line) && !isSpace(line[end]) {
+			end++
+		}
+		s.begin(i)
+		s.maskValue(i, end)
+		s.end(end)
+		i = skipSpaces(line, end)
+	}
+	i = s.text(i, min(len(line), scanMax))
+	s.tail(i)
+}
+
+// text tokenises line[i:end] as free text and returns where it stopped.
+func (s *scanner) text(i, end int) int {
+	b := s.line[:end]
+	for i < end {
+		if isSpace(b[i]) {
+			i++
+			continue
+		}
+		if len(s.toks) >= tokensMax || len(s.params) >= paramsMax {
+			return i
+		}
+		s.begin(i)
+		i = s.token(b, i)
+		s.end(i)
+	}
+	return i
+}
+
+// tail makes one parameter of what was not looked at.
+func (s *scanner) tail(i int) {
+	i = skipSpaces(s.line, i)
+	if i >= len(s.line) {
+		return
+	}
+	s.begin(i)
+	s.mask(i, len(s.line), Word, math.NaN())
+	s.end(len(s.line))
+}
+
+func (s *scanner) begin(i int) {
+	if len(s.skel) > 0 {
+		s.skel = append(s.skel, ' ')
+	}
+	s.copied = i
+	s.tok = token{line0: uint32(i), skel0: uint32(len(s.skel)), par0: uint16(len(s.params))}
+}
+
+func (s *scanner) end(i int) {
+	s.flush(i)
+	s.tok.line1, s.tok.skel1, s.tok.par1 = uint32(i), uint32(len(s.skel)), uint16(len(s.params))
+	if s.collapse() {
+		return
+	}
+	s.toks = append(s.toks, s.tok)
+}
+
+// flush copies the constant text before i.
+func (s *scanner) flush(i int) {
+	if i > s.copied {
+		s.skel = append(s.skel, s.line[s.copied:i]...)
+		s.copied = i
+	}
+}
+
+// mask makes a parameter of line[i:end].
+func (s *scanner) mask(i, end int, kind Kind, num float64) {
+	s.flush(i)
+	s.copied = end
+	n := len(s.skel)
+	if n >= int(s.tok.skel0)+2 && s.skel[n-1] == ',' && s.skel[n-2] == mark && i > 0 && s.line[i-1] == ',' {
+		// a,b,c: a list without spaces is one value.
+		last := &s.params[len(s.params)-1]
+		start := i - 1 - len(last.Value)
+		if start >= 0 && len(last.Value) > 0 && &s.line[start] == &last.Value[0] {
+			last.Value, last.Kind, last.Num = s.line[start:end], Word, math.NaN()
+			s.skel = s.skel[:n-1]
+			return
+		}
+	}
+	s.skel = append(s.skel, mark)
+	p := Param{Value: s.line[i:end:end], Kind: kind, Num: num}
+	if s.keyEnd == i {
+		p.Key = s.key
+	}
+	s.params = append(s.params, p)
+}
+
+// collapse makes one parameter of three and more values in a row with commas
+// between them: the length of a list must not decide the template.
+func (s *scanner) collapse() bool {
+	n := len(s.toks)
+	if n < 1 || !s.isValue(&s.tok, false) {
+		return false
+	}
+	last := &s.toks[n-1]
+	if !s.isValue(last, true) {
+		return false
+	}
+	first := last
+	if !last.list {
+		if n < 2 || !s.isValue(&s.toks[n-2], true) {
+			return false
+		}
+		first = &s.toks[n-2]
+	}
+	comma := s.skel[s.tok.skel1-1] == ','
+	p := &s.params[first.par0]
+	end := s.tok.line1
+	if comma {
+		end--
+	}
+	p.Value, p.Kind, p.Num = s.line[first.line0:end:end], Word, math.NaN()
+	s.params = s.params[:first.par0+1]
+	s.skel = append(s.skel[:first.skel0], mark)
+	if comma {
+		s.skel = append(s.skel, ',')
+	}
+	first.line1, first.skel1, first.par1, first.list = s.tok.line1, uint32(len(s.skel)), first.par0+1, true
+	if first != last {
+		s.toks = s.toks[:n-1]
+	}
+	return true
+}
+
+// isValue says that the token is one masked value, with a comma behind it if comma is set.
+func (s *scanner) isValue(t *token, comma bool) bool {
+	n := t.skel1 - t.skel0
+	if n == 0 || s.skel[t.skel0] != mark {
+		return false
+	}
+	if n == 1 {
+		return !comma
+	}
+	return n == 2 && s.skel[t.skel0+1] == ','
+}
+
+// token scans the token that starts at i and returns its end. A time or a
+// quoted string may reach over spaces.
+func (s *scanner) token(b []byte, i int) int {
+	for i < len(b) && b[i] > ' ' {
+		c := b[i]
+		switch {
+		case classes[c] != 0:
+			i = s.word(b, i)
+		case c == '"':
+			i = s.quoted(b, i)
+		case c == '\'' || c == '`':
+			i = s.ticked(b, i)
+		case c == ':' && i+2 < len(b) && b[i+1] == ':' && classes[b[i+2]]&(digit|hexa) != 0:
+			i = s.word(b, i)
+		case c == '=' && i+1 < len(b) && b[i+1] > ' ' && i > int(s.tok.line0) && isNamed(b[i-1]):
+			i = s.value(b, i+1)
+		default:
+			i++
+		}
+	}
+	return i
+}
+
+func isNamed(c byte) bool { return isAlnum(c) || c == '_' || c == '-' || c == '.' || c == ']' }
+
+// value masks what follows key=.
+func (s *scanner) value(b []byte, i int) int {
+	switch c := b[i]; {
+	case c == '"' || c == '\'':
+		if end := closing(b, i); end > 0 && !s.unclosed {
+			s.mask(i, end, Quoted, math.NaN())
+			return end
+		}
+		s.unclosed = true
+		return i + 1
+	case classes[c] == 0 && c != ':':
+		return i
+	}
+	end := i
+	for end < len(b) && (classes[b[end]] != 0 || b[end] == ':' && end+1 < len(b) && b[end+1] > ' ') {
+		end++
+	}
+	if end < len(b) && b[end] == '=' {
+		return i // a=b=c: b is a name, too
+	}
+	end = trimDots(b, i, end)
+	if end == i {
+		return i + 1
+	}
+	s.maskValue(i, end)
+	return end
+}
+
+func trimDots(b []byte, i, end int) int {
+	for end > i && b[end-1] == '.' {
+		end--
+	}
+	return end
+}
+
+// maskValue masks line[i:end] whatever it looks like.
+func (s *scanner) maskValue(i, end int) {
+	kind, num := kindOf(s.line[i:end])
+	s.mask(i, end, kind, num)
+}
+
+// word scans the word that starts at b[i].
+func (s *scanner) word(b []byte, i int) int {
+	var seen uint8
+	colons, end := 0, i
+	for end < len(b) {
+		c := b[end]
+		k := classes[c]
+		if k == 0 {
+			if c != ':' || !colonInside(b, i, end, seen, colons) {
+				break
+			}
+			colons++
+			if end+2 < len(b) && b[end+1] == '/' && b[end+2] == '/' {
+				return s.url(b, i, end)
+			}
+		}
+		seen |= k
+		end++
+	}
+	if stop := s.stampAt(b, i, end, seen); stop > 0 {
+		return stop
+	}
+	trimmed := trimDots(b, i, end)
+	if trimmed == i {
+		return end
+	}
+	word := b[i:trimmed]
+	if kind, num, ok := classify(word, seen, colons); ok {
+		start := i
+		for kind != Path && start < trimmed-1 && (b[start] == '#' || b[start] == '*' || b[start] == '~') {
+			start++
+		}
+		if kind == Number {
+			_, num, _ = readNum(b[start:trimmed])
+		}
+		s.mask(start, trimmed, kind, num)
+	}
+	if end < len(b) && (b[end] == ':' || b[end] == '=') {
+		s.key, s.keyEnd = word, end+1
+		if b[end] == ':' && end+1 < len(b) && b[end+1] == ' ' {
+			s.keyEnd = end + 2
+		}
+	}
+	return end
+}
+
+// colonInside says that the colon at b[j] belongs to the word that started at i.
+func colonInside(b []byte, i, j int, seen uint8, colons int) bool {
+	if j+1 >= len(b) || b[j+1] <= ' ' {
+		return false
+	}
+	next := b[j+1]
+	switch {
+	case next == '/' && j+2 < len(b) && b[j+2] == '/':
+		return seen&^(alpha|hexa|digit|dash|dot) == 0
+	case next == '\\' && j == i+1:
+		return true
+	case next == ':':
+		return seen&^(hexa|digit) == 0 && j-i <= 4
+	case classes[next] == 0:
+		return false
+	case seen&digit != 0 || colons > 0:
+		return true
+	}
+	// fe:80:..., a MAC or IPv6 address that starts with letters only
+	return seen == hexa && j-i == 2 && j+3 < len(b) && classes[b[j+2]]&(digit|hexa) != 0 && b[j+3] == ':'
+}
+
+// url masks scheme://... up to a character that URLs are not written with.
+func (s *scanner) url(b []byte, i, colon int) int {
+	end := colon + 3
+	for end < len(b) && b[end] > ' ' && b[end] != '"' && b[end] != '\'' && b[end] != '<' && b[end] != '>' &&
+		b[end] != ')' && b[end] != ']' && b[end] != '}' && b[end] != '|' {
+		end++
+	}
+	for end > colon+3 && (b[end-1] == '.' || b[end-1] == ',' || b[end-1] == ';' || b[end-1] == ':') {
+		end--
+	}
+	s.mask(i, end, Path, math.NaN())
+	return end
+}
+
+// stampAt masks a time that starts at b[i], whose word ends at end; zero if there is none.
+func (s *scanner) stampAt(b []byte, i, end int, seen uint8) int {
+	switch c := b[i]; {
+	case c-'A' < 26 && end-i == 3 && end < len(b) && (b[end] == ' ' || b[end] == ','):
+		if monthAt(b, i) == 0 && !weekdayAt(b, i) {
+			return 0
+		}
+	case !isDigit(c) || end-i > 40:
+		return 0
+	case end-i <= 2 && end < len(b) && b[end] == ' ' && monthAt(b, end+1) > 0:
+	case seen&(alpha|hexa|dash|slash) == 0 && end-i != 6 && end-i != 8 && b[min(i+4, len(b)-1)] != '.' && b[min(i+2, len(b)-1)] != ':':
+		return 0
+	}
+	var t stamp
+	stop := readStamp(b, i, false, &t)
+	if stop < end || stop < len(b) && classes[b[stop]] != 0 {
+		return 0
+	}
+	s.mask(i, stop, Time, math.NaN())
+	return stop
+}
+
+// quoted masks a quoted string, all but a request line's method and protocol.
+func (s *scanner) quoted(b []byte, i int) int {
+	if s.unclosed {
+		return i + 1
+	}
+	end := closing(b, i)
+	if end == 0 {
+		// Looking for the end of every further quote would be quadratic.
+		s.unclosed = true
+		return i + 1
+	}
+	if end == i+2 {
+		return end
+	}
+	s.keyEnd = moveKey(s.keyEnd, i)
+	if !s.request(b, i+1, end-1) {
+		s.mask(i+1, end-1, Quoted, math.NaN())
+	}
+	return end
+}
+
+func moveKey(keyEnd, i int) int {
+	if keyEnd == i {
+		return i + 1
+	}
+	return keyEnd
+}
+
+// request masks target and version of an HTTP request line; the method stays.
+func (s *scanner) request(b []byte, i, end int) bool {
+	p := i
+	for p < end && b[p]-'A' < 26 {
+		p++
+	}
+	if p < i+3 || p > i+10 || p+2 >= end || b[p] != ' ' {
+		return false
+	}
+	target := p + 1
+	stop := end
+	for q := end - 1; q > target && q > end-12; q-- {
+		if b[q] == ' ' && q+5 < end && string(b[q+1:q+6]) == "HTTP/" {
+			stop = q
+			break
+		}
+	}
+	if stop == end && b[target] != '/' {
+		return false
+	}
+	if s.keyEnd == i {
+		s.keyEnd = target
+	}
+	s.mask(target, stop, Path, math.NaN())
+	if stop+6 < end {
+		s.mask(stop+6, end, Number, math.NaN())
+	}
+	return true
+}
+
+// closing is the index behind the quote that closes the one at i, zero if there is none.
+func closing(b []byte, i int) int {
+	q := b[i]
+	for j := i + 1; j < len(b); j++ {
+		switch b[j] {
+		case '\\':
+			j++
+		case q:
+			return j + 1
+		}
+	}
+	return 0
+}
+
+// ticked masks 'x' and `x`, unless the sign is an apostrophe.
+func (s *scanner) ticked(b []byte, i int) int {
+	if i > int(s.tok.line0) && isAlnum(b[i-1]) {
+		return i + 1
+	}
+	limit := min(len(b), i+2*wordMax)
+	close := b[i]
+	for j := i + 1; j < limit; j++ {
+		if b[j] == close || close == '`' && b[j] == '\'' {
+			if j == i+1 || j+1 < len(b) && isAlnum(b[j+1]) {
+				return i + 1
+			}
+			s.keyEnd = moveKey(s.keyEnd, i)
+			s.mask(i+1, j, Quoted, math.NaN())
+			return j + 1
+		}
+	}
+	return i + 1
+}
