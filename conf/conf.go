@@ -81,6 +81,7 @@ type Settings struct {
 	scope        Scope
 	rows         []Row
 	given        map[string]given
+	fileBroken   bool // what is not given may stand in the part of config_file that was not read
 	labels       []pipeline.LabelSource
 	labelKeys    []pipeline.Path
 	labelMapPath string

@@ -126,6 +126,7 @@ func (l *loader) fromFile() {
 	fromFile, err := readFile(file.raw.text, l.s.scope, l.s.rows)
 	if err != nil {
 		l.errs = append(l.errs, err)
+		l.s.fileBroken = true
 	}
 	for name, value := range fromFile {
 		if _, ok := l.s.given[name]; !ok {
@@ -223,7 +224,7 @@ func (r raw) String() string {
 func (s *Settings) checkRequired() error {
 	var errs []error
 	for _, row := range s.rows {
-		if _, ok := s.given[row.Name]; ok || !row.Required {
+		if _, ok := s.given[row.Name]; ok || !row.Required || s.fileBroken {
 			continue
 		}
 		if row.Name == optionURL {

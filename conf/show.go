@@ -92,10 +92,10 @@ func showURL(text string) string {
 	return base
 }
 
-// Dump returns the configuration in force, one option a line, without secrets:
-// for the log at start-up, where a misspelt option shows by its absence.
-func (s *Settings) Dump() string {
-	var b strings.Builder
+// Dump returns the configuration in force, one option an element, without
+// secrets: for the log at start-up, where a misspelt option shows by its absence.
+func (s *Settings) Dump() []string {
+	var lines []string
 	for i := range s.rows {
 		row := &s.rows[i]
 		in, ok := s.given[row.Name]
@@ -108,9 +108,9 @@ func (s *Settings) Dump() string {
 		case in.origin != "":
 			origin = " (" + in.origin + ")"
 		}
-		fmt.Fprintf(&b, "%s=%q%s\n", row.Name, row.showRaw(in.raw), origin)
+		lines = append(lines, fmt.Sprintf("%s=%q%s", row.Name, row.showRaw(in.raw), origin))
 	}
-	return strings.TrimSuffix(b.String(), "\n")
+	return lines
 }
 
 // showRaw is Show for a value that may have parts.
