@@ -36,7 +36,7 @@ const (
 	weightEnough = 60
 	weightData   = 20
 	weightWord   = 12
-	weightMasked = 30
+	weightMasked = 40
 )
 
 // set takes a skeleton apart. The form keeps slices of it.
@@ -101,7 +101,7 @@ func shapeOf(text []byte) (pre, suf int) {
 		case '=', ':':
 			pre = i + 1
 		case '(', '[', '{', '<', '"', '\'', '`':
-			if pre == i {
+			if pre == i || stop == len(text) {
 				pre = i + 1
 			}
 		}
@@ -109,10 +109,27 @@ func shapeOf(text []byte) (pre, suf int) {
 	if pre == len(text) {
 		return pre, 0
 	}
+	// A bracket that the core opens is closed by it, too: LOCAL(0), is one value and a comma.
 	for suf < len(text)-pre && isClosing(text[len(text)-1-suf]) {
 		suf++
 	}
+	for suf > 0 && opens(text[pre:len(text)-suf]) {
+		suf--
+	}
 	return pre, suf
+}
+
+func opens(core []byte) bool {
+	depth := 0
+	for _, c := range core {
+		switch c {
+		case '(', '[', '{', '<':
+			depth++
+		case ')', ']', '}', '>':
+			depth--
+		}
+	}
+	return depth > 0
 }
 
 func isClosing(c byte) bool {
@@ -144,6 +161,40 @@ func isConstant(core []byte) bool {
 		}
 	}
 	return letters >= 2
+}
+
+// weigh is the weight of a token's core at position i. A name follows "for
+// user" and "on host"; the first word of a message seldom varies.
+func (f *form) weigh(i, weight int) int {
+	switch {
+	case weight == weightMasked:
+		return weight
+	case i == 0:
+		return weight / 2
+	case i >= 2 && isPreposition(f.parts[i-2].text) && isNoun(f.parts[i-1].text):
+		return weightData
+	}
+	return weight
+}
+
+func isPreposition(w []byte) bool {
+	switch string(w) {
+	case "for", "of", "by", "on", "in", "from", "to", "with", "at", "as", "For", "On", "In", "From", "via", "into":
+		return true
+	}
+	return false
+}
+
+// isNoun knows what programs name things by: what follows is the name.
+func isNoun(w []byte) bool {
+	switch string(w) {
+	case "user", "group", "account", "role", "tenant", "customer", "host", "node", "server", "client", "peer", "device", "interface", "disk",
+		"volume", "partition", "service", "daemon", "process", "thread", "job", "task", "worker", "queue", "topic", "channel", "table", "database",
+		"schema", "column", "index", "file", "directory", "module", "driver", "package", "class", "method", "function", "plugin", "container", "pod",
+		"image", "namespace", "cluster", "instance", "domain", "zone", "region", "session", "bucket", "key", "type", "state", "status", "unit":
+		return true
+	}
+	return false
 }
 
 // key names the neighbourhood of the forms that differ from f at position i only.

@@ -33,9 +33,10 @@ type header struct {
 	b       []byte
 	part    int
 	syslog  bool
-	pending int // words since end
-	plain   int // those among them that might be words of a message
-	numbers int // those among them that are numbers
+	pending int  // words since end
+	plain   int  // those among them that might be words of a message
+	numbers int  // those among them that are numbers
+	talk    bool // a bracket of several words waits: a thread's name, or a value of the message
 	host    uint64
 	// hosts are the hashes of words seen between a time and process[pid]:.
 	hosts [8]uint64
@@ -46,7 +47,7 @@ type header struct {
 func (h *header) read(b []byte) {
 	h.stamp, h.timed, h.level, h.end, h.forced = stamp{}, false, NoLevel, 0, 0
 	h.b = b[:min(len(b), headerMax)]
-	h.part, h.syslog = atStart, false
+	h.part, h.syslog, h.talk = atStart, false, false
 	h.pending, h.plain, h.numbers = 0, 0, 0
 	h.fields(h.priority())
 	if h.part == afterComponent || h.part == afterTime && h.end > 0 {
@@ -140,7 +141,7 @@ func (h *header) separator(i int) int {
 // accept says that all before end belongs to the header.
 func (h *header) accept(end, part int) {
 	h.end, h.part = end, part
-	h.pending, h.plain, h.numbers = 0, 0, 0
+	h.pending, h.plain, h.numbers, h.talk = 0, 0, 0, false
 }
 
 func (h *header) time(i int) int {
@@ -300,7 +301,8 @@ func (h *header) group(i int) (end int, ok bool) {
 	}
 	h.pending++
 	h.plain++
-	return end, bytes.IndexByte(inner, ':') < 0
+	h.talk = true
+	return end, true
 }
 
 // isThread says that a bracket holds a name or number of the logger's making
@@ -377,7 +379,7 @@ func (h *header) named(name []byte, end int) bool {
 			h.learnHost()
 		}
 	case h.part == afterTime && h.pending == 1 && h.knowsHost():
-	case h.plain > 1:
+	case h.plain > 1 || h.talk && bytes.IndexByte(name, '.') < 0:
 		return false
 	case !looksComponent(name):
 		return false

@@ -415,10 +415,10 @@ func (m *Miner) link(c *cluster, f *form) {
 		if !ok {
 			head = none
 		}
-		weight, length := p.weight, 0
+		weight, length := f.weigh(i, p.weight), 0
 		for at := head; at != none && length <= chainMax; length++ {
 			o := m.clusters[at]
-			weight += m.weightAt(o, i)
+			weight += f.weigh(i, m.weightAt(o, i))
 			at = o.near[i]
 		}
 		if length >= chainMax {

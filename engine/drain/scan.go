@@ -14,6 +14,8 @@ const (
 	wordMax = 64
 	// scanMax bounds the bytes of a line that are looked at.
 	scanMax = 16 << 10
+	// vectorMax is the longest row of numbers whose numbers are parameters of their own.
+	vectorMax = 11
 	// paramsMax bounds the parameters of a line.
 	paramsMax = 256
 )
@@ -197,39 +199,51 @@ func (s *scanner) mask(i, end int, kind Kind, num float64) {
 	s.params = append(s.params, p)
 }
 
-// collapse makes one parameter of three and more values in a row with commas
-// between them: the length of a list must not decide the template.
+// collapse makes one parameter of three and more values in a row: the length of a list must not decide the template.
 func (s *scanner) collapse() bool {
 	n := len(s.toks)
 	if n < 1 || !s.isValue(&s.tok, false) {
 		return false
 	}
 	last := &s.toks[n-1]
-	if !s.isValue(last, true) {
+	comma := s.isValue(last, true)
+	if !comma && !s.isValue(last, false) || s.tok.par1-s.tok.par0 != 1 {
 		return false
+	}
+	long := 2
+	if !comma {
+		// Numbers with spaces between them are a vector, which is worth more apart.
+		if long = 2; s.params[s.tok.par0].Kind == Number {
+			long = vectorMax
+		}
 	}
 	first := last
 	if !last.list {
-		if n < 2 || !s.isValue(&s.toks[n-2], true) {
+		if n < long {
 			return false
 		}
-		first = &s.toks[n-2]
+		for i := n - long; i < n; i++ {
+			if !s.isValue(&s.toks[i], comma) || !comma && s.params[s.toks[i].par0].Kind != s.params[s.tok.par0].Kind {
+				return false
+			}
+		}
+		first = &s.toks[n-long]
 	}
-	comma := s.skel[s.tok.skel1-1] == ','
+	trailing := s.skel[s.tok.skel1-1] == ','
 	p := &s.params[first.par0]
 	end := s.tok.line1
-	if comma {
+	if trailing {
 		end--
 	}
 	p.Value, p.Kind, p.Num = s.line[first.line0:end:end], Word, math.NaN()
 	s.params = s.params[:first.par0+1]
 	s.skel = append(s.skel[:first.skel0], mark)
-	if comma {
+	if trailing {
 		s.skel = append(s.skel, ',')
 	}
 	first.line1, first.skel1, first.par1, first.list = s.tok.line1, uint32(len(s.skel)), first.par0+1, true
 	if first != last {
-		s.toks = s.toks[:n-1]
+		s.toks = s.toks[:n-long+1]
 	}
 	return true
 }
@@ -258,6 +272,8 @@ func (s *scanner) token(b []byte, i int) int {
 			i = s.quoted(b, i)
 		case c == '\'' || c == '`':
 			i = s.ticked(b, i)
+		case c == '(' || c == '[':
+			i = s.empty(b, i)
 		case c == ':' && i+2 < len(b) && b[i+1] == ':' && classes[b[i+2]]&(digit|hexa) != 0:
 			i = s.word(b, i)
 		case c == '=' && i+1 < len(b) && b[i+1] > ' ' && i > int(s.tok.line0) && isNamed(b[i-1]):
@@ -267,6 +283,15 @@ func (s *scanner) token(b []byte, i int) int {
 		}
 	}
 	return i
+}
+
+// empty masks what is missing in a () or [] that stands alone: a program
+// printed an empty value there. Behind a name it is a call or a type.
+func (s *scanner) empty(b []byte, i int) int {
+	if i == int(s.tok.line0) && i+1 < len(b) && b[i+1] == b[i]+1+(b[i]>>6&1) && (i+2 == len(b) || !isAlnum(b[i+2])) {
+		s.mask(i+1, i+1, Word, math.NaN())
+	}
+	return i + 1
 }
 
 func isNamed(c byte) bool { return isAlnum(c) || c == '_' || c == '-' || c == '.' || c == ']' }
@@ -295,7 +320,11 @@ func (s *scanner) value(b []byte, i int) int {
 	if end == i {
 		return i + 1
 	}
-	s.maskValue(i, end)
+	kind, num := kindOf(b[i:end])
+	if kind == Word && end-i <= wordMax {
+		return end // one of few, perhaps; the miner will see
+	}
+	s.mask(i, end, kind, num)
 	return end
 }
 
@@ -328,6 +357,9 @@ func (s *scanner) word(b []byte, i int) int {
 				return s.url(b, i, end)
 			}
 		}
+		if k == dot && end > i && end+1 < len(b) && b[end+1] == '.' && isAlnum(b[end-1]) {
+			break // leaders: threshold.....5
+		}
 		seen |= k
 		end++
 	}
@@ -344,10 +376,17 @@ func (s *scanner) word(b []byte, i int) int {
 		for kind != Path && start < trimmed-1 && (b[start] == '#' || b[start] == '*' || b[start] == '~') {
 			start++
 		}
+		stop := trimmed
 		if kind == Number {
-			_, num, _ = readNum(b[start:trimmed])
+			if start > i {
+				_, num, _ = readNum(b[start:trimmed])
+			}
+			if stop == end && isDigit(b[end-1]) {
+				stop, num = unitBehind(b, end, num)
+			}
 		}
-		s.mask(start, trimmed, kind, num)
+		s.mask(start, stop, kind, num)
+		end = max(end, stop)
 	}
 	if end < len(b) && (b[end] == ':' || b[end] == '=') {
 		s.key, s.keyEnd = word, end+1
@@ -356,6 +395,29 @@ func (s *scanner) word(b []byte, i int) int {
 		}
 	}
 	return end
+}
+
+// unitBehind takes the unit that follows a number after a space: 4.2 KB and
+// 17 B are values of one position.
+func unitBehind(b []byte, i int, num float64) (end int, v float64) {
+	if i+1 >= len(b) || b[i] != ' ' {
+		return i, num
+	}
+	end = i + 1
+	for end < len(b) && end < i+5 && isAlpha(b[end]) {
+		end++
+	}
+	if end < len(b) && (classes[b[end]]&^dot != 0 || b[end] == ':' || b[end] == '=') {
+		return i, num
+	}
+	switch string(b[i+1 : end]) {
+	case "B", "KB", "kB", "MB", "GB", "TB", "PB", "KiB", "MiB", "GiB", "TiB", "ns", "us", "ms", "msec", "secs", "mins", "hrs":
+		scale, ok := unitOf(b[i+1 : end])
+		if ok {
+			return end, num * scale
+		}
+	}
+	return i, num
 }
 
 // colonInside says that the colon at b[j] belongs to the word that started at i.

@@ -204,6 +204,8 @@ func unitOf(u []byte) (scale float64, ok bool) {
 		return 1 << 20, true
 	case "G", "GB", "Gb", "gb", "GiB", "Gi", "g", "Gbps", "GHz":
 		return 1 << 30, true
+	case "PB":
+		return 1 << 50, true
 	case "T", "TB", "tb", "TiB", "Ti":
 		return 1 << 40, true
 	}
