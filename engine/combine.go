@@ -14,6 +14,9 @@ const (
 	// testPenalty is Bonferroni's ln(m) for the tests that every record
 	// undergoes. Novelty pays less: it can only speak once per template.
 	testPenalty = 0.7
+	// orderCut is the calibrated surprise from which a session's order is odd:
+	// at most one session in 200.
+	orderCut = 5.3
 	// quietSpan is how long repeats of a finding are swallowed.
 	quietSpan = 600 * detect.Second
 )
@@ -71,8 +74,12 @@ func (m *model) decide(v *Verdict, t *detect.Template, f detect.Finding, now int
 		return
 	}
 	m.explain(v, t, f)
-	if f.Code == detect.Burst {
+	switch f.Code {
+	case detect.Burst:
 		t.Rate.Tell()
+	case detect.Unexpected, detect.Disorder:
+		m.sessions.Tell(m.odd.ID)
+		v.Session = m.odd.ID
 	}
 	t.Quiet[f.Code] = now + quietSpan
 	t.Repeats = 0

@@ -17,6 +17,3 @@ func (m *model) rollout(e *Engine, now int64) {
 	v.Expected = "hardly any"
 	e.raise(Event{Kind: EventDrift, Stream: m.stream, Seq: e.seq, Verdict: v})
 }
-
-// finish raises what is due at the end of input.
-func (m *model) finish(e *Engine) {}

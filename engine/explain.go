@@ -63,6 +63,8 @@ func (m *model) explain(v *Verdict, t *detect.Template, f detect.Finding) {
 		m.explainValue(v, t, f.Slot)
 	case detect.NewNetwork:
 		m.explainNetwork(v, t, f.Slot)
+	case detect.Unexpected, detect.Disorder:
+		m.explainOdd(v, &m.odd)
 	}
 }
 

@@ -18,6 +18,8 @@ type model struct {
 	templates []detect.Template // by Cluster.Index
 	novelty   detect.Novelty
 	params    detect.Params
+	sessions  detect.Sessions
+	odd       detect.Odd  // of the record being scored
 	pace      detect.Gaps // of the whole stream
 	// deadlines are the moments at which silences become news, by
 	// Cluster.Index, 0 for none; due is the earliest look worth taking.
@@ -44,7 +46,7 @@ func newModel(stream string, cfg *Config) *model {
 	if err != nil {
 		panic("engine: Validate lets through what drain refuses: " + err.Error())
 	}
-	return &model{stream: cloneString(stream), cfg: cfg, miner: miner}
+	return &model{stream: cloneString(stream), cfg: cfg, miner: miner, sessions: detect.NewSessions()}
 }
 
 // hold keeps a line of the block for settling.
@@ -80,6 +82,9 @@ func (m *model) score(e *Engine, v *Verdict, r *Record) {
 	if m.due != 0 && now >= m.due {
 		m.silences(e, now)
 	}
+	if m.sessions.Due(now) {
+		m.settleSessions(e, now, false)
+	}
 	m.seen++
 	if m.line.Cluster == nil {
 		return // the miner is full and knows no template for it
@@ -88,6 +93,9 @@ func (m *model) score(e *Engine, v *Verdict, r *Record) {
 	f := m.test(tmpl, now)
 	m.decide(v, tmpl, f, now)
 	m.learn(e, tmpl, now)
+	if v.Session == "" {
+		v.Session = m.sessions.ID()
+	}
 }
 
 // rescore scores one record against what is known and changes nothing.
@@ -126,7 +134,10 @@ func (m *model) template(c *drain.Cluster, params int) *detect.Template {
 		m.names = append(m.names, name{})
 	}
 	t := &m.templates[c.Index]
-	t.Follow(c, params)
+	if t.Follow(c, params) {
+		m.sessions.Forget(c.Index)
+		m.deadlines[c.Index] = 0
+	}
 	if m.names[c.Index].id != c.ID {
 		m.names[c.Index] = name{c.ID, c.Text}
 	}
@@ -135,10 +146,12 @@ func (m *model) template(c *drain.Cluster, params int) *detect.Template {
 
 // test asks every detector and returns the most surprising finding.
 func (m *model) test(t *detect.Template, now int64) detect.Finding {
+	m.sessions.Look(m.line.Params, t)
+	m.odd = m.sessions.Test(m.line.Cluster.Index, levelNats(m.line.Level), orderCut, scoreNats)
+	f := m.odd.Finding
 	if t.Count == 0 {
-		return detect.Finding{Code: detect.NewTemplate, Nats: m.noveltyNats()}
+		return detect.Better(f, detect.Finding{Code: detect.NewTemplate, Nats: m.noveltyNats()})
 	}
-	var f detect.Finding
 	if m.clock.timed {
 		f = detect.Better(f, detect.Finding{Code: detect.Burst, Nats: t.Rate.Surprise(now) - testPenalty})
 	}
@@ -164,6 +177,7 @@ func (m *model) learn(e *Engine, t *detect.Template, now int64) {
 	if rollout {
 		m.rollout(e, now)
 	}
+	m.sessions.Learn(m.line.Cluster.Index, m.templates, levelNats(m.line.Level), now, e.seq)
 	for i := range min(len(m.line.Params), len(t.Slots)) {
 		m.params.Learn(&t.Slots[i], &m.line.Params[i])
 	}
@@ -181,7 +195,7 @@ func (m *model) learn(e *Engine, t *detect.Template, now int64) {
 
 // bytes is roughly what the model costs.
 func (m *model) bytes() int64 {
-	n := m.miner.Bytes() + 512
+	n := m.miner.Bytes() + int64(m.sessions.Bytes()) + 4096
 	for i := range m.templates {
 		n += int64(m.templates[i].Bytes()) + 40
 	}

@@ -7,6 +7,8 @@ import "github.com/logscope/logscope/engine/sketch"
 // found them in source code; here the log itself tells).
 type Ident struct {
 	seen, linked, heavy float32
+	// skipped counts values not looked at since the slot was judged to hold none.
+	skipped uint16
 }
 
 const (
@@ -17,6 +19,8 @@ const (
 	// identHeavy is how many records a value may have before it is no session
 	// any more: names of users, hosts and threads recur without end.
 	identHeavy = 600
+	// identRetry is how many values a slot without identifiers rests for.
+	identRetry = 5000
 )
 
 // Verdict of an Ident.
@@ -52,6 +56,14 @@ func (d *Ident) see(linked, heavy bool) {
 	}
 }
 
+// skip counts a value not looked at; after identRetry of them the slot is
+// judged anew, as a log may begin with lines that say little.
+func (d *Ident) skip() {
+	if d.skipped++; d.skipped >= identRetry {
+		*d = Ident{}
+	}
+}
+
 // credit notes that a value first met here came back in another template.
 func (d *Ident) credit() { d.linked = min(d.linked+1, d.seen) }
 
@@ -60,4 +72,5 @@ func (d *Ident) Sync(c *sketch.Codec) {
 	c.F32(&d.seen)
 	c.F32(&d.linked)
 	c.F32(&d.heavy)
+	c.U16(&d.skipped)
 }

@@ -27,10 +27,11 @@ type Template struct {
 }
 
 // Follow brings the state in line with the cluster: after an eviction it
-// starts afresh, and where the text changed the slots may have moved.
-func (t *Template) Follow(c *drain.Cluster, params int) {
+// starts afresh (and says so), and where the text changed the slots may have moved.
+func (t *Template) Follow(c *drain.Cluster, params int) (fresh bool) {
 	if t.Gen != c.Gen {
 		*t = Template{Gen: c.Gen, Rev: c.Rev}
+		fresh = true
 	}
 	if t.Rev != c.Rev {
 		t.Rev = c.Rev
@@ -41,6 +42,7 @@ func (t *Template) Follow(c *drain.Cluster, params int) {
 	for len(t.Slots) < min(params, slotsMax) {
 		t.Slots = append(t.Slots, Slot{})
 	}
+	return fresh
 }
 
 // Tick counts a record at now and tells whether it is the first in its second.

@@ -1,0 +1,346 @@
+package detect
+
+import (
+	"math"
+
+	"github.com/logscope/logscope/engine/sketch"
+)
+
+const (
+	// flowSteps bounds the templates of one kind of session. The three tables
+	// cost 12 bytes for each pair: 110 KB at 96.
+	flowSteps = 96
+	// flowLong and flowShort are how many sessions the two memories hold. The
+	// short one excuses what has just become usual: workloads shift.
+	flowLong, flowShort = 2000, 50
+	// flowLeast is how many sessions must be known before one can be odd.
+	flowLeast = 30
+	// flowPair is how many sessions with both of two steps make their order known.
+	flowPair = 20
+	// flowFree is the surprise that any step may have for nothing: sums of small
+	// surprises tell the length of a session and nothing else.
+	flowFree = 2.5
+	// flowCutLeast and flowCutMost bound the sum of surprises beyond flowFree at
+	// which a session is odd; between them flowShare decides: at most so many
+	// sessions are odd, whatever the log.
+	flowCutLeast, flowCutMost, flowShare = 1.8, 6.0, 0.04
+	// flowRescale is the weight of a session at which all sums are scaled down.
+	flowRescale = 1e6
+)
+
+// table is a square table that grows.
+type table struct {
+	k int
+	v []float32
+}
+
+func (t *table) at(i, j int) float32 { return t.v[i*t.k+j] }
+
+func (t *table) add(i, j int, v float32) { t.v[i*t.k+j] += v }
+
+func (t *table) grow(k int) {
+	v := make([]float32, k*k)
+	for i := range t.k {
+		copy(v[i*k:], t.v[i*t.k:(i+1)*t.k])
+	}
+	t.k, t.v = k, v
+}
+
+// memory is a discounted count of sessions, of the steps present in them and
+// of pairs of steps. A session weighs more than the one before by 1/keep, so
+// that ageing costs nothing.
+type memory struct {
+	weight, total float32
+	steps         []float32
+	pairs         table
+}
+
+// Flow is what is known of one kind of session: which steps (templates) such
+// sessions have, which go together and which comes first. Order is kept for
+// first occurrences only; that of concurrent steps is noise, and the pairs show it.
+type Flow struct {
+	key   uint64
+	steps []int32 // step -> template
+	local []int16 // template -> step + 1
+	// settled counts sessions as they were when they first fell idle, which is
+	// when it is asked what is missing; recent likewise, with the short memory.
+	settled, recent memory
+	// present counts steps whenever they come, presentRecent with the short memory.
+	present, presentRecent []float32
+	before                 table
+	// sums and orders calibrate; cut is the sum from which a session is odd.
+	sums, orders Tail
+	cut          float64
+	gaps         sketch.LogHist
+	idle         int64
+	freshGaps    uint16
+	// open lists the sessions that have not settled.
+	open chain
+}
+
+func newFlow(key uint64) Flow {
+	return Flow{key: key, open: chain{-1, -1}, cut: flowCutLeast, idle: sessionIdleMost,
+		settled: memory{weight: 1}, recent: memory{weight: 1}}
+}
+
+// step returns the step of a template, -1 where there is none.
+func (f *Flow) step(template int) int {
+	if template >= len(f.local) {
+		return -1
+	}
+	return int(f.local[template]) - 1
+}
+
+// learnStep returns the step of a template, a new one where there is room.
+func (f *Flow) learnStep(template int) int {
+	if s := f.step(template); s >= 0 || len(f.steps) >= flowSteps {
+		return s
+	}
+	for template >= len(f.local) {
+		f.local = append(f.local, 0)
+	}
+	f.steps = append(f.steps, int32(template))
+	f.local[template] = int16(len(f.steps))
+	f.settled.steps = append(f.settled.steps, 0)
+	f.recent.steps = append(f.recent.steps, 0)
+	f.present = append(f.present, 0)
+	f.presentRecent = append(f.presentRecent, 0)
+	if k := len(f.steps); k > f.before.k {
+		k = min(max(8, 2*f.before.k), flowSteps)
+		f.before.grow(k)
+		f.settled.pairs.grow(k)
+		f.recent.pairs.grow(k)
+	}
+	return len(f.steps) - 1
+}
+
+// forget takes a template's step out of use: its cluster was evicted.
+func (f *Flow) forget(template int) {
+	if s := f.step(template); s >= 0 {
+		f.local[template], f.steps[s] = 0, -1
+	}
+}
+
+// known is how many sessions the long memory holds.
+func (f *Flow) known() float64 { return float64(f.settled.total / f.settled.weight) }
+
+// unexpected is the surprise of a step's presence in a session.
+func (f *Flow) unexpected(step int) float64 {
+	n := f.known()
+	if n < flowLeast {
+		return 0
+	}
+	if step < 0 {
+		return nats(0.5 / (n + 1))
+	}
+	w, wr := float64(f.settled.weight), float64(f.recent.weight)
+	p := (float64(f.present[step])/w + 0.5) / (n + 1)
+	if recent := float64(f.presentRecent[step]) / wr; recent >= 1.5 {
+		p = max(p, (recent+0.5)/(float64(f.recent.total)/wr+1))
+	}
+	return nats(p)
+}
+
+// missing is the surprise of a step's absence from a session that has the
+// given steps, and the step whose presence speaks loudest for it.
+func (f *Flow) missing(step int, have []step) (surprise float64, because int) {
+	w := f.settled.weight
+	because = -1
+	for _, h := range have {
+		i := int(h.step)
+		n := float64(f.settled.steps[i] / w)
+		if n < flowPair {
+			continue
+		}
+		without := max(0, n-float64(f.settled.pairs.at(i, step)/w))
+		if s := nats((without + 0.5) / (n + 1)); s > surprise {
+			surprise, because = s, i
+		}
+	}
+	if because < 0 || surprise <= flowFree {
+		return 0, -1
+	}
+	wr := f.recent.weight
+	n := float64(f.recent.steps[because] / wr)
+	if without := n - float64(f.recent.pairs.at(because, step)/wr); without >= 1.5 {
+		surprise = min(surprise, nats((without+0.5)/(n+1)))
+	}
+	return surprise, because
+}
+
+// disorder is the largest surprise of a step coming for the first time after
+// the given ones, and the step that it usually comes before.
+func (f *Flow) disorder(step int, have []step) (surprise float64, because int) {
+	because = -1
+	if step < 0 {
+		return 0, -1
+	}
+	w := f.settled.weight
+	for _, h := range have {
+		i := int(h.step)
+		usual, other := float64(f.before.at(i, step)/w), float64(f.before.at(step, i)/w)
+		if usual+other < flowPair {
+			continue
+		}
+		if s := nats((usual + 0.5) / (usual + other + 1)); s > surprise {
+			surprise, because = s, i
+		}
+	}
+	return surprise, because
+}
+
+// excess is what a surprise adds to the sum of its session.
+func excess(surprise float64) float64 { return max(0, surprise-flowFree) }
+
+// learn counts a session that has settled.
+func (f *Flow) learn(have []step) {
+	f.settled.session(have, 1-1.0/flowLong)
+	f.recent.session(have, 1-1.0/flowShort)
+	for i, a := range have {
+		f.presence(int(a.step), have[:i])
+	}
+	if f.settled.weight > flowRescale {
+		f.rescale(1 / f.settled.weight)
+	}
+	if f.recent.weight > flowRescale {
+		r := 1 / f.recent.weight
+		f.recent.scale(r)
+		for i := range f.presentRecent {
+			f.presentRecent[i] *= r
+		}
+	}
+}
+
+// presence counts that a step came after the given ones.
+func (f *Flow) presence(step int, have []step) {
+	f.present[step] += f.settled.weight
+	f.presentRecent[step] += f.recent.weight
+	for _, h := range have {
+		f.before.add(int(h.step), step, f.settled.weight)
+	}
+}
+
+func (f *Flow) rescale(r float32) {
+	f.settled.scale(r)
+	for i := range f.present {
+		f.present[i] *= r
+	}
+	for i := range f.before.v {
+		f.before.v[i] *= r
+	}
+}
+
+func (m *memory) session(have []step, keep float32) {
+	m.weight /= keep
+	m.total += m.weight
+	for i, a := range have {
+		m.steps[a.step] += m.weight
+		for _, b := range have[:i] {
+			m.pairs.add(int(a.step), int(b.step), m.weight)
+			m.pairs.add(int(b.step), int(a.step), m.weight)
+		}
+	}
+}
+
+func (m *memory) scale(r float32) {
+	m.weight *= r
+	m.total *= r
+	for i := range m.steps {
+		m.steps[i] *= r
+	}
+	for i := range m.pairs.v {
+		m.pairs.v[i] *= r
+	}
+}
+
+// calibrate counts a finished session's sum and disorder and sets the cut anew.
+func (f *Flow) calibrate(sum, disorder float64) {
+	f.sums.Learn(sum)
+	f.orders.Learn(disorder)
+	f.cut = flowCutLeast
+	for f.cut < flowCutMost && f.sums.Share(f.cut) > flowShare {
+		f.cut += 0.25
+	}
+}
+
+// learnGap counts a gap within a session. The idle time after which a session
+// has settled is twice the 99.5% quantile of the gaps.
+func (f *Flow) learnGap(gap int64) {
+	f.gaps.Add(math.Log(max(float64(gap), 1e6) / float64(Second)))
+	if f.freshGaps++; f.freshGaps < 64 {
+		return
+	}
+	f.freshGaps = 0
+	idle := 2 * math.Exp(f.gaps.Quantile(0.995)) * float64(Second)
+	f.idle = min(max(int64(idle), sessionIdleLeast), sessionIdleMost)
+}
+
+func (m *memory) sync(c *sketch.Codec, steps, k int) {
+	c.F32(&m.weight)
+	c.F32(&m.total)
+	floats(c, &m.steps, steps)
+	m.pairs.sync(c, k)
+}
+
+// floats passes exactly n numbers.
+func floats(c *sketch.Codec, v *[]float32, n int) {
+	if c.Reading() {
+		if c.Err() != nil || len(c.Bytes()) < 4*n {
+			c.Fail("got %d bytes; want %d numbers", len(c.Bytes()), n)
+			return
+		}
+		*v = make([]float32, n)
+	}
+	for i := range *v {
+		c.F32(&(*v)[i])
+	}
+}
+
+func (t *table) sync(c *sketch.Codec, k int) {
+	if floats(c, &t.v, k*k); c.Reading() {
+		t.k = k
+	}
+}
+
+// sync passes the state through c; templates is how many the model has.
+func (f *Flow) sync(c *sketch.Codec, templates int) {
+	c.U64(&f.key)
+	sketch.List(c, &f.steps, flowSteps, func(c *sketch.Codec, v *int32) { c.I32(v) })
+	k := uint16(f.before.k)
+	c.U16(&k)
+	n := len(f.steps)
+	if c.Reading() && (int(k) < n || k > flowSteps) {
+		c.Fail("got tables of %d for %d steps; want at most %d", k, n, flowSteps)
+		return
+	}
+	f.settled.sync(c, n, int(k))
+	f.recent.sync(c, n, int(k))
+	floats(c, &f.present, n)
+	floats(c, &f.presentRecent, n)
+	f.before.sync(c, int(k))
+	f.sums.Sync(c)
+	f.orders.Sync(c)
+	c.F64(&f.cut)
+	f.gaps.Sync(c)
+	c.I64(&f.idle)
+	c.U16(&f.freshGaps)
+	f.open.sync(c)
+	if !c.Reading() || c.Err() != nil {
+		return
+	}
+	if !(f.settled.weight > 0) || !(f.recent.weight > 0) || !(f.cut > 0) {
+		c.Fail("got a flow of weights %v, %v and cut %v; want more than 0", f.settled.weight, f.recent.weight, f.cut)
+	}
+	for i, t := range f.steps {
+		if t < -1 || int(t) >= templates {
+			c.Fail("got a step of template %d; want less than %d", t, templates)
+			return
+		}
+		for t >= 0 && int(t) >= len(f.local) {
+			f.local = append(f.local, 0)
+		}
+		if t >= 0 {
+			f.local[t] = int16(i + 1)
+		}
+	}
+}
