@@ -32,7 +32,9 @@ type header struct {
 
 	b       []byte
 	part    int
+	count   int // words read
 	syslog  bool
+	rfc5424 bool
 	pending int  // words since end
 	plain   int  // those among them that might be words of a message
 	numbers int  // those among them that are numbers
@@ -47,7 +49,7 @@ type header struct {
 func (h *header) read(b []byte) {
 	h.stamp, h.timed, h.level, h.end, h.forced = stamp{}, false, NoLevel, 0, 0
 	h.b = b[:min(len(b), headerMax)]
-	h.part, h.syslog, h.talk = atStart, false, false
+	h.part, h.count, h.syslog, h.rfc5424, h.talk = atStart, 0, false, false, false
 	h.pending, h.plain, h.numbers = 0, 0, 0
 	h.fields(h.priority())
 	if h.part == afterComponent || h.part == afterTime && h.end > 0 {
@@ -73,6 +75,7 @@ func (h *header) priority() int {
 	h.end = end + 1
 	if h.end+1 < len(h.b) && h.b[h.end] == '1' && h.b[h.end+1] == ' ' {
 		h.end++
+		h.rfc5424 = true
 	}
 	return h.end
 }
@@ -83,6 +86,7 @@ func (h *header) fields(i int) {
 		if i >= len(h.b) || h.b[i] == '{' {
 			return
 		}
+		h.count = n
 		next, ok := h.field(i)
 		if !ok {
 			return
@@ -98,6 +102,9 @@ func (h *header) field(i int) (end int, ok bool) {
 		return end, true
 	}
 	if end = h.time(i); end > 0 {
+		if h.rfc5424 && h.part == afterTime {
+			return h.structured(end), false
+		}
 		return end, h.forced == 0
 	}
 	if b[i] == '[' || b[i] == '(' && h.part > atStart {
@@ -161,6 +168,9 @@ func (h *header) time(i int) int {
 	if end == 0 || !t.clock && !t.epoch && t.month == 0 {
 		return 0
 	}
+	if bracket && end < len(b) && b[end] != b[i]+1+(b[i]>>6&1) {
+		return h.timeBracket(i, end, &t)
+	}
 	if end < len(b) && !isSpace(b[end]) {
 		switch b[end] {
 		case ']', ')', ',', ';', '|', ':', '"':
@@ -168,11 +178,9 @@ func (h *header) time(i int) int {
 		default:
 			return 0
 		}
-	} else if bracket {
-		return 0
 	}
-	if h.part == atStart && h.pending >= 3 && h.pending <= 4 && bracket && t.year > 0 && end+1 < len(b) && b[end] == ' ' && b[end+1] == '"' {
-		h.forced = h.pending
+	if h.part == atStart && h.count >= 3 && h.count <= 4 && bracket && t.year > 0 && end+1 < len(b) && b[end] == ' ' && b[end+1] == '"' {
+		h.forced = h.count
 		h.take(&t)
 		h.end = 0
 		return end
@@ -185,6 +193,55 @@ func (h *header) time(i int) int {
 		h.part = afterLevel
 	}
 	return end
+}
+
+// timeBracket takes a bracket that holds more than its time: Celery's
+// [time: INFO/Main] and Ruby's [time #pid].
+func (h *header) timeBracket(i, end int, t *stamp) int {
+	b := h.b
+	n := bytes.IndexByte(b[end:min(len(b), end+64)], b[i]+1+(b[i]>>6&1))
+	if n < 0 {
+		return 0
+	}
+	rest := b[end : end+n]
+	h.take(t)
+	h.accept(end+n+1, afterTime)
+	for len(rest) > 0 {
+		p := 0
+		for p < len(rest) && isAlpha(rest[p]) {
+			p++
+		}
+		if level := levelOf(rest[:p]); level != NoLevel {
+			h.level, h.part = level, afterLevel
+			break
+		}
+		rest = rest[max(p, 1):]
+	}
+	return h.end
+}
+
+// structured skips RFC 5424's host, program, process, message id and data.
+func (h *header) structured(i int) int {
+	b := h.b
+	for range 4 {
+		i = skipSpaces(b, i)
+		for i < len(b) && !isSpace(b[i]) {
+			i++
+		}
+	}
+	i = skipSpaces(b, i)
+	if i < len(b) && b[i] == '-' {
+		i++
+	}
+	for i < len(b) && b[i] == '[' {
+		n := bytes.IndexByte(b[i:], ']')
+		if n < 0 {
+			break
+		}
+		i += n + 1
+	}
+	h.accept(i, afterComponent)
+	return i
 }
 
 // take keeps the time that says most.
@@ -222,6 +279,9 @@ func (h *header) levelWord(i, end int) (int, bool) {
 		stop++
 	}
 	word := b[i:stop]
+	if h.part == atStart && h.pending == 0 && stop+1 < end && b[stop] == ':' && isShout(word) {
+		return h.pythonLevel(word, stop+1)
+	}
 	if stop < end && b[stop] != ':' && b[stop] != ',' && b[stop] != ']' && b[stop] != ';' || end > stop+1 {
 		return 0, false
 	}
@@ -255,6 +315,19 @@ func (h *header) levelWord(i, end int) (int, bool) {
 	}
 	h.accept(end, afterLevel)
 	return end, true
+}
+
+// pythonLevel takes Python's WARNING:name:
+func (h *header) pythonLevel(word []byte, i int) (end int, ok bool) {
+	for end = i; end < len(h.b) && (isAlnum(h.b[end]) || h.b[end] == '.' || h.b[end] == '_'); end++ {
+	}
+	level := levelOf(word)
+	if level == NoLevel || end == i || end >= len(h.b) || h.b[end] != ':' {
+		return 0, false
+	}
+	h.level = level
+	h.accept(end+1, afterComponent)
+	return end + 1, true
 }
 
 // group takes [thread], [pid], [level], [uptime] and (pid).
@@ -383,6 +456,9 @@ func (h *header) named(name []byte, end int) bool {
 		return false
 	case !looksComponent(name):
 		return false
+	}
+	if dot := bytes.LastIndexByte(name, '.'); h.level == NoLevel && dot > 0 {
+		h.level = levelOf(name[dot+1:]) // Laravel's production.ERROR:
 	}
 	h.accept(end, afterComponent)
 	return true

@@ -437,6 +437,8 @@ func colonInside(b []byte, i, j int, seen uint8, colons int) bool {
 		return false
 	case seen&digit != 0 || colons > 0:
 		return true
+	case seen&dot != 0 && isDigit(next) && isHost(b[i:j]):
+		return true // a port
 	}
 	// fe:80:..., a MAC or IPv6 address that starts with letters only
 	return seen == hexa && j-i == 2 && j+3 < len(b) && classes[b[j+2]]&(digit|hexa) != 0 && b[j+3] == ':'
