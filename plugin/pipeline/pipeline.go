@@ -34,8 +34,10 @@ type Pipeline struct {
 	shaper  *shaper
 	warns   limiter
 
-	ctx    context.Context
-	cancel context.CancelFunc
+	ctx     context.Context
+	cancel  context.CancelFunc
+	closing sync.Once
+	closed  error // what Close came to
 
 	mu     sync.Mutex // guards what follows
 	engine *engine.Engine
@@ -108,15 +110,17 @@ func (p *Pipeline) Flush(tag string, data []byte) Code {
 	return code
 }
 
-// Close writes the state file and frees what the instance holds. Flushes
+// Close writes the state file and frees what the instance holds; once. Flushes
 // under way end early and answer Retry.
 func (p *Pipeline) Close() error {
-	p.cancel()
-	p.client.Close()
-	if p.state == nil {
-		return nil
-	}
-	return p.closeState()
+	p.closing.Do(func() {
+		p.cancel()
+		p.client.Close()
+		if p.state != nil {
+			p.closed = p.closeState()
+		}
+	})
+	return p.closed
 }
 
 // recall looks a chunk up among those that came before and were not delivered.
