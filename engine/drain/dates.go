@@ -12,22 +12,23 @@ const (
 
 // dates completes times that say no year or no day by the times before them.
 type dates struct {
-	base int
-	last int64 // nanoseconds, 0: none yet
+	base   int
+	last   int64 // nanoseconds, 0: none yet
+	layout layout
 }
 
-func newDates(layout string, base int) (dates, error) {
+func newDates(text string, base int) (dates, error) {
 	if base == 0 {
 		base = baseYear
 	}
 	if !plausibleYear(base) {
 		return dates{}, fmt.Errorf("drain: BaseYear is %d; want 1970 to 2199, or 0", base)
 	}
-	_ = layout
-	return dates{base: base}, nil
+	l, err := newLayout(text)
+	return dates{base: base, layout: l}, err
 }
 
-func (d *dates) forget() { d.last = 0 }
+func (d *dates) forget() { d.last, d.layout.at = 0, 0 }
 
 // resolve is the time in Unix nanoseconds: a missing year is the one that
 // brings the time nearest to the last, a missing day the last one's.

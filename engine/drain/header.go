@@ -46,13 +46,21 @@ type header struct {
 }
 
 // read finds the header of b.
-func (h *header) read(b []byte) {
+func (h *header) read(b []byte, l *layout) {
 	h.stamp, h.timed, h.level, h.end, h.forced = stamp{}, false, NoLevel, 0, 0
 	h.b = b[:min(len(b), headerMax)]
 	h.part, h.count, h.syslog, h.rfc5424, h.talk = atStart, 0, false, false, false
 	h.pending, h.plain, h.numbers = 0, 0, 0
-	h.fields(h.priority())
-	if h.part == afterComponent || h.part == afterTime && h.end > 0 {
+	from := h.priority()
+	if l.text != "" {
+		if end := l.find(h.b, &h.stamp); end > 0 {
+			h.timed = true
+			h.accept(end, afterTime)
+			from = end
+		}
+	}
+	h.fields(from)
+	if h.part == afterComponent {
 		h.inner()
 	}
 	h.end = h.skipSeparators(h.end)

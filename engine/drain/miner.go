@@ -201,7 +201,7 @@ func (m *Miner) read(out *Line, line []byte, raw bool) {
 	*out = Line{Message: line}
 	forced := 0
 	if !raw {
-		m.head.read(line)
+		m.head.read(line, &m.dates.layout)
 		out.Message, out.Level, forced = line[m.head.end:], m.head.level, m.head.forced
 		if m.head.timed {
 			out.Time = m.dates.resolve(&m.head.stamp)
