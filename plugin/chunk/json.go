@@ -25,7 +25,8 @@ func (v Value) AppendText(dst []byte) []byte {
 //   - NaN and infinities become null
 //   - Bin is a string of its bytes, as with Str
 //   - Ext is a string of its bytes in hexadecimal, without its type
-//   - a key that is no string becomes the string of its JSON: {1: 2} is {"1":2}
+//   - a key that is no string becomes the string of its JSON: {1: 2} is {"1":2};
+//     a map or array as key that of its msgpack bytes in hexadecimal
 //
 // Integers are exact; floats have the fewest digits that read back the same.
 func (v Value) AppendJSON(dst []byte) []byte {
@@ -90,14 +91,22 @@ func appendMap(dst, raw []byte, pos int) ([]byte, int) {
 	return append(dst, '}'), pos
 }
 
+// appendKey appends the key at pos. To quote the JSON of a map would double its
+// backslashes with every map that is key in it: 2^60 of them from 120 bytes.
 func appendKey(dst, raw []byte, pos int) ([]byte, int) {
 	c := raw[pos]
-	if isStr(c) || isBin(c) || isExt(c) {
+	switch {
+	case isStr(c) || isBin(c) || isExt(c):
 		return appendJSON(dst, raw, pos)
+	case isMap(c) || isArray(c):
+		end := endOf(raw, pos)
+		dst = append(dst, '"')
+		dst = hex.AppendEncode(dst, raw[pos:end])
+		return append(dst, '"'), end
 	}
-	var scratch [64]byte
-	text, end := appendJSON(scratch[:0], raw, pos)
-	return appendQuoted(dst, text), end
+	dst = append(dst, '"')
+	dst, end := appendJSON(dst, raw, pos) // nil, true or a number: nothing to escape
+	return append(dst, '"'), end
 }
 
 func appendArray(dst, raw []byte, pos int) ([]byte, int) {

@@ -2,6 +2,7 @@ package chunk
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"io"
 	"runtime"
@@ -71,6 +72,19 @@ func TestClaimedLengthsAllocateNothing(t *testing.T) {
 		if got := after.TotalAlloc - before.TotalAlloc; got > 64<<10 {
 			t.Errorf("%s: got %d bytes allocated; want few", script, got)
 		}
+	}
+}
+
+// Maps that are keys of maps do not multiply.
+func TestNestedKeysStaySmall(t *testing.T) {
+	const depth = DepthMax
+	packed := append(bytes.Repeat([]byte{0x81}, depth), bytes.Repeat([]byte{0x01}, depth+1)...)
+	v, rest, err := ParseValue(packed)
+	if err != nil || len(rest) != 0 {
+		t.Fatalf("got %d bytes left, %v; want a whole value", len(rest), err)
+	}
+	if got := v.AppendJSON(nil); len(got) > 3*len(packed) || !json.Valid(got) {
+		t.Errorf("got %d bytes of JSON for %d; want few", len(got), len(packed))
 	}
 }
 

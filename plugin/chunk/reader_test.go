@@ -137,6 +137,20 @@ func TestReader(t *testing.T) {
 			[]string{"error record=0 byte=34 truncated; skipped 16, more true", recB}},
 		{"header of a damaged v2 record is none", "92 92 " + ext + "80 de" + v2b, []string{
 			"error record=0 byte=13 truncated; skipped 14, more true", recB}},
+		{"next event has its time as ext8", "c1 92 c708 00 65000000 00000001 81 a1'm' a1'a'",
+			[]string{"error record=0 byte=0 event; skipped 1, more true", recA}},
+		{"next event has its time as uint32", "c1 92 ce65000000 80",
+			[]string{"error record=0 byte=0 event; skipped 1, more true", "1694498816000000000 {}"}},
+		{"next event has its time as int64", "c1 92 92 d30000000065000000 80 80",
+			[]string{"error record=0 byte=0 event; skipped 1, more true", "1694498816000000000 {} meta={}"}},
+		{"next event has its time as float64", "c1 92 cb41d9400000200000 80",
+			[]string{"error record=0 byte=0 event; skipped 1, more true", "1694498816500000000 {}"}},
+		// Small numbers are no times among damaged bytes, only where an event is due.
+		{"pair of numbers in damaged bytes", "c1 92 05 80 92 ce00000005 80 92 cb3ff0000000000000 80 92 cf0000000000000005 80" + v1a,
+			[]string{"error record=0 byte=0 event; skipped 33, more true", recA}},
+		{"time cut in damaged bytes", "c1 92 cf00000000", []string{"error record=0 byte=0 event; skipped 7, more false"}},
+		{"ends after a 92 in damaged bytes", "c1 92", []string{"error record=0 byte=0 event; skipped 2, more false"}},
+		{"long header cut", "dd 0000", []string{"error record=0 byte=0 truncated; skipped 3, more false"}},
 		{"first byte of a v2 record damaged", "c1 92 " + ext + "80 81 a1'm' a1'b'" + v1a,
 			[]string{"error record=0 byte=0 event; skipped 18, more true", recA}},
 	}

@@ -84,7 +84,7 @@ func TestValueText(t *testing.T) {
 		{"80", Map, "{}", ""},
 		{"82 a1'b' 01 a1'a' 81 a1'c' 90", Map, `{"b":1,"a":{"c":[]}}`, ""},
 		{"82 a1'k' 01 a1'k' 02", Map, `{"k":1,"k":2}`, ""},
-		{"86 01 01 c0 02 c3 03 c401'b' 04 d4 05 ab 05 81 a1'x' 01 06", Map, `{"1":1,"null":2,"true":3,"b":4,"ab":5,"{\"x\":1}":6}`, ""},
+		{"86 01 01 c0 02 c3 03 c401'b' 04 d4 05 ab 05 81 a1'x' 01 06", Map, `{"1":1,"null":2,"true":3,"b":4,"ab":5,"81a17801":6}`, ""},
 	}
 	for _, tt := range tests {
 		v := parse(t, tt.in)
@@ -237,7 +237,7 @@ func TestWriterLengths(t *testing.T) {
 	}
 }
 
-func TestWriterTimes(t *testing.T) {
+func TestWriterEvents(t *testing.T) {
 	var w Writer
 	for _, nanos := range []int64{0, 1, 1_700_000_000_999_999_999, 4294967293*1e9 + 5} {
 		if err := w.AppendRecord(nanos, nil, Pairs{}); err != nil {
@@ -245,6 +245,17 @@ func TestWriterTimes(t *testing.T) {
 		}
 	}
 	want := []string{"0 {} meta={}", "1 {} meta={}", "1700000000999999999 {} meta={}", "4294967293000000005 {} meta={}"}
+	if diff := cmp.Diff(want, trace(w.Buf)); diff != "" {
+		t.Errorf("trace (-want +got):\n%s", diff)
+	}
+	w.Buf = nil
+	if err := w.AppendGroupOpen(nil, Pairs{"resource", Pairs{"attributes", Pairs{"service.name", "api"}}}); err != nil {
+		t.Fatal(err)
+	}
+	w.AppendLine(1, "log", "in")
+	w.AppendGroupClose()
+	w.AppendLine(2, "log", "out")
+	want = []string{`1 {"log":"in"} meta={} group={} {"resource":{"attributes":{"service.name":"api"}}}`, `2 {"log":"out"} meta={}`}
 	if diff := cmp.Diff(want, trace(w.Buf)); diff != "" {
 		t.Errorf("trace (-want +got):\n%s", diff)
 	}
