@@ -7,6 +7,8 @@ const (
 	fieldsMax = 18
 	// headerMax bounds the bytes of a header that are looked at.
 	headerMax = 1024
+	// nameMax bounds a component's name.
+	nameMax = 128
 )
 
 // Parts of a header, in the order in which systems write them.
@@ -118,24 +120,60 @@ func (h *header) field(i int) (end int, ok bool) {
 	if b[i] == '[' || b[i] == '(' && h.part > atStart {
 		return h.group(i)
 	}
-	end = wordEnd(b, i)
-	word := b[i:end]
-	if end, ok = h.levelWord(i, end); ok {
-		return end, true
+	end, seen := wordEnd(b, i)
+	if isAlpha(b[i]) && h.part <= afterTime {
+		if stop, ok := h.levelWord(i, end); ok {
+			return stop, true
+		}
 	}
-	end = i + len(word)
-	if h.component(i, end) {
+	if h.part > atStart && seen&otherSign == 0 && h.component(i, end, seen) {
 		return end, h.part != afterComponent
 	}
-	return end, h.word(i, end)
+	return end, h.word(i, end, seen)
 }
 
-// wordEnd ends a word at a space or at |.
-func wordEnd(b []byte, i int) int {
-	for i < len(b) && !isSpace(b[i]) && b[i] != '|' {
-		i++
+// What a word of a header is written with.
+const (
+	digitSign = 1 << iota
+	letterSign
+	dotSign
+	bracketSign
+	nameSign  // other signs of names
+	otherSign // of no name
+)
+
+// wordEnd ends a word at a space or at | and says what it is written with.
+func wordEnd(b []byte, i int) (end int, seen uint8) {
+	for ; i < len(b); i++ {
+		k := signs[b[i]]
+		if k == 0 {
+			break
+		}
+		seen |= k
 	}
-	return i
+	return i, seen
+}
+
+var signs = signTable()
+
+func signTable() (t [256]uint8) {
+	for c := range t {
+		b := byte(c)
+		switch {
+		case isSpace(b) || b == '|':
+		case isDigit(b):
+			t[c] = digitSign
+		case isAlpha(b):
+			t[c] = letterSign
+		default:
+			t[c] = otherSign
+		}
+	}
+	t['.'], t['['], t[']'] = dotSign, bracketSign, bracketSign
+	for _, b := range []byte("_-$/()#@%:") {
+		t[b] = nameSign
+	}
+	return t
 }
 
 // separator takes -, --, --- and | between fields.
@@ -406,38 +444,35 @@ func isThread(inner []byte) bool {
 }
 
 // component takes process[pid]:, dotted.Name:, and names that a separator or a bracket follows.
-func (h *header) component(i, end int) bool {
+func (h *header) component(i, end int, seen uint8) bool {
 	b := h.b
-	if h.part == atStart || end == i {
+	if end == i || end-i > nameMax {
 		return false
 	}
 	word := b[i:end]
 	last := word[len(word)-1]
 	switch {
-	case last == ':' && len(word) > 1 && isName(word[:len(word)-1]):
+	case last == ':' && len(word) > 1:
 		return h.named(word[:len(word)-1], end)
 	case last == ']' && h.part == afterLevel && bytes.IndexByte(word, '[') < 0 && bytes.IndexByte(word, ':') > 0:
 		h.accept(end, afterComponent) // glog's file.go:12]
 		return true
 	case last == ']' && h.part == afterTime && bytes.IndexByte(word, '[') > 0 && h.plain <= 1 && end < len(b):
-		if isDigit(word[len(word)-2]) && isName(word) && h.pending <= 1 {
+		if isDigit(word[len(word)-2]) && h.pending <= 1 {
 			// process[pid] without a colon, (name): behind it
 			h.accept(end, h.part)
 			h.plain = 2
 			return true
 		}
 	}
-	if !isName(word) {
-		return false
-	}
 	p := skipSpaces(b, end)
-	if p >= len(b) {
+	if p >= len(b) || h.part != afterLevel {
 		return false
 	}
-	dotted := bytes.IndexByte(word, '.') > 0
+	dotted := seen&dotSign != 0
 	follows := b[p] == ':' && p+1 < len(b) && isSpace(b[p+1]) || b[p] == '-' && p+1 < len(b) && isSpace(b[p+1])
 	columns := i >= 2 && isSpace(b[i-2]) && p >= end+2
-	if h.part == afterLevel && (follows || columns || dotted && b[p] == '[') {
+	if follows || columns || dotted && b[p] == '[' {
 		h.accept(end, h.part)
 		if b[p] == ':' {
 			h.accept(p+1, afterComponent)
@@ -507,16 +542,6 @@ func looksComponent(name []byte) bool {
 	return false
 }
 
-func isName(w []byte) bool {
-	for _, c := range w {
-		if !isAlnum(c) && c != '.' && c != '_' && c != '-' && c != '$' && c != '/' && c != '[' && c != ']' && c != '(' && c != ')' &&
-			c != '#' && c != '@' && c != '%' && c != ':' {
-			return false
-		}
-	}
-	return len(w) <= 128
-}
-
 func isNumber(w []byte) bool {
 	for _, c := range w {
 		if !isDigit(c) && c != '#' {
@@ -527,7 +552,7 @@ func isNumber(w []byte) bool {
 }
 
 // word lets a word wait for a time, level or component that makes it part of the header.
-func (h *header) word(i, end int) bool {
+func (h *header) word(i, end int, seen uint8) bool {
 	word := h.b[i:end]
 	if len(word) == 0 {
 		return false
@@ -543,13 +568,13 @@ func (h *header) word(i, end int) bool {
 		h.host = hashOf(word)
 	}
 	switch {
-	case isNumber(word):
+	case seen == digitSign:
 		h.numbers++
 	case h.part == afterTime && (string(word) == "stdout" || string(word) == "stderr") && end+2 < len(h.b) && h.b[end] == ' ' && (h.b[end+1] == 'F' || h.b[end+1] == 'P'):
 		h.accept(end+2, afterComponent) // CRI
 		return false
 	case isShout(word):
-	case h.part == atStart && bytes.ContainsAny(word, "0123456789.-_/@"):
+	case h.part == atStart && seen&(digitSign|dotSign|nameSign) != 0:
 	default:
 		h.plain++
 	}
@@ -574,7 +599,7 @@ func (h *header) inner() {
 		return
 	}
 	if h.time(i) == 0 {
-		stop := wordEnd(h.b, i)
+		stop, _ := wordEnd(h.b, i)
 		if h.b[i] == '[' {
 			if end, ok := h.group(i); !ok || h.part != afterLevel {
 				_ = end

@@ -162,7 +162,7 @@ func (s *scanner) begin(i int) {
 func (s *scanner) end(i int) {
 	s.flush(i)
 	s.tok.line1, s.tok.skel1, s.tok.par1 = uint32(i), uint32(len(s.skel)), uint16(len(s.params))
-	if s.collapse() {
+	if s.tok.skel1-s.tok.skel0 <= 2 && s.tok.par1 > s.tok.par0 && s.collapse() {
 		return
 	}
 	s.toks = append(s.toks, s.tok)
@@ -346,55 +346,70 @@ func (s *scanner) word(b []byte, i int) int {
 	var seen uint8
 	colons, end := 0, i
 	for end < len(b) {
-		c := b[end]
-		k := classes[c]
+		k := classes[b[end]]
+		if k&^dot != 0 {
+			seen |= k
+			end++
+			continue
+		}
 		if k == 0 {
-			if c != ':' || !colonInside(b, i, end, seen, colons) {
+			if b[end] != ':' || !colonInside(b, i, end, seen, colons) {
 				break
 			}
 			colons++
 			if end+2 < len(b) && b[end+1] == '/' && b[end+2] == '/' {
 				return s.url(b, i, end)
 			}
-		}
-		if k == dot && end > i && end+1 < len(b) && b[end+1] == '.' && isAlnum(b[end-1]) {
+		} else if end > i && end+1 < len(b) && b[end+1] == '.' && isAlnum(b[end-1]) {
 			break // leaders: threshold.....5
 		}
 		seen |= k
 		end++
 	}
-	if stop := s.stampAt(b, i, end, seen); stop > 0 {
-		return stop
-	}
-	trimmed := trimDots(b, i, end)
-	if trimmed == i {
-		return end
-	}
-	word := b[i:trimmed]
-	if kind, num, ok := classify(word, seen, colons); ok {
-		start := i
-		for kind != Path && start < trimmed-1 && (b[start] == '#' || b[start] == '*' || b[start] == '~') {
-			start++
-		}
-		stop := trimmed
-		if kind == Number {
-			if start > i {
-				_, num, _ = readNum(b[start:trimmed])
-			}
-			if stop == end && isDigit(b[end-1]) {
-				stop, num = unitBehind(b, end, num)
+	stop := end
+	switch {
+	case seen&^(alpha|hexa) == 0 && colons == 0 && end-i <= wordMax:
+		if end-i == 3 {
+			if stop := s.stampAt(b, i, end, seen); stop > 0 {
+				return stop
 			}
 		}
-		s.mask(start, stop, kind, num)
-		end = max(end, stop)
+	case isDigit(b[i]):
+		if stop = s.stampAt(b, i, end, seen); stop > 0 {
+			return stop
+		}
+		stop = s.classed(b, i, end, seen, colons)
+	default:
+		stop = s.classed(b, i, end, seen, colons)
 	}
 	if end < len(b) && (b[end] == ':' || b[end] == '=') {
-		s.key, s.keyEnd = word, end+1
+		s.key, s.keyEnd = b[i:end], end+1
 		if b[end] == ':' && end+1 < len(b) && b[end+1] == ' ' {
 			s.keyEnd = end + 2
 		}
 	}
-	return end
+	return stop
+}
+
+// classed masks the word if it is a value, and returns where to go on.
+func (s *scanner) classed(b []byte, i, end int, seen uint8, colons int) int {
+	trimmed := trimDots(b, i, end)
+	if trimmed == i {
+		return end
+	}
+	kind, num, ok := classify(b[i:trimmed], seen, colons)
+	if !ok {
+		return end
+	}
+	start, stop := i, trimmed
+	for kind != Path && start < trimmed-1 && (b[start] == '#' || b[start] == '*' || b[start] == '~') {
+		start++
+	}
+	if kind == Number && trimmed == end && isDigit(b[end-1]) {
+		stop, num = unitBehind(b, end, num)
+	}
+	s.mask(start, stop, kind, num)
+	return max(end, stop)
 }
 
 // unitBehind takes the unit that follows a number after a space: 4.2 KB and

@@ -13,14 +13,15 @@ func classify(word []byte, seen uint8, colons int) (kind Kind, num float64, ok b
 		kind, ok = classifyName(word, seen, colons)
 		return kind, num, ok
 	}
-	if seen&(slash|at) == 0 {
-		if _, v, isNum := readNum(word); isNum && colons == 0 {
+	switch {
+	case seen&dot != 0 && isIPv4(word, seen):
+		return IPv4, num, true
+	case seen&(slash|at) == 0 && colons == 0 && isNumeric(word[0]):
+		if v, isNum := readNum(word); isNum {
 			return Number, v, true
 		}
 	}
 	switch {
-	case isIPv4(word, seen):
-		return IPv4, num, true
 	case seen&slash != 0:
 		if isPath(word) {
 			return Path, num, true
@@ -37,6 +38,9 @@ func classify(word []byte, seen uint8, colons int) (kind Kind, num float64, ok b
 	}
 	return ID, num, true
 }
+
+// isNumeric says that a number may start with c; # stands before one.
+func isNumeric(c byte) bool { return isDigit(c) || c == '-' || c == '+' || c == '#' }
 
 // classifyName is classify for a word without digits.
 func classifyName(word []byte, seen uint8, colons int) (Kind, bool) {
@@ -79,9 +83,14 @@ func kindOf(v []byte) (Kind, float64) {
 // readNum reads a number with an optional sign, fraction, exponent, percent
 // sign or unit. Times become seconds and sizes bytes, so that 980ms and 1.1s
 // compare; a number without a unit stays as it is.
-func readNum(w []byte) (end int, v float64, ok bool) {
+func readNum(w []byte) (v float64, ok bool) {
 	p := 0
 	neg := false
+	if w[0] == '#' {
+		if w = w[1:]; len(w) == 0 {
+			return math.NaN(), false
+		}
+	}
 	if w[0] == '-' || w[0] == '+' {
 		neg = w[0] == '-'
 		p = 1
@@ -99,7 +108,7 @@ func readNum(w []byte) (end int, v float64, ok bool) {
 		p++
 	}
 	if p == start {
-		return 0, math.NaN(), false
+		return math.NaN(), false
 	}
 	if p+1 < len(w) && w[p] == '.' && isDigit(w[p+1]) {
 		for p++; p < len(w) && isDigit(w[p]); p++ {
@@ -118,7 +127,7 @@ func readNum(w []byte) (end int, v float64, ok bool) {
 		scale, ok := unitOf(w[p:])
 		if !ok {
 			if v, ok = readCompound(w[start:]); !ok {
-				return 0, math.NaN(), false
+				return math.NaN(), false
 			}
 		} else {
 			v *= scale
@@ -127,7 +136,7 @@ func readNum(w []byte) (end int, v float64, ok bool) {
 	if neg {
 		v = -v
 	}
-	return len(w), v, true
+	return v, true
 }
 
 func pow10(n int) float64 {
@@ -152,7 +161,7 @@ func readCompound(w []byte) (secs float64, ok bool) {
 		if p == 0 || q == p || q-p > 2 || isDigit(w[0]) == false {
 			return 0, false
 		}
-		_, v, isNum := readNum(w[:p])
+		v, isNum := readNum(w[:p])
 		var scale float64
 		switch string(w[p:q]) {
 		case "d":
