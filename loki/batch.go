@@ -236,7 +236,7 @@ func (t *Batch) validMetadata(metadata []Label) []Label {
 		}
 		l.Name = MendLabelName(l.Name)
 		if !utf8.ValidString(l.Value) {
-			l.Value = strings.ToValidUTF8(l.Value, "\uFFFD")
+			l.Value = strings.ToValidUTF8(l.Value, "?") // Loki would take U+FFFD out
 		}
 		bytes += len(l.Name) + len(l.Value)
 		if len(t.meta) == metadataPairsMax || bytes > metadataBytesMax || strings.Trim(l.Name, "_") == "" {

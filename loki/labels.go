@@ -27,12 +27,12 @@ func AppendLabels(dst []byte, labels []Label) []byte {
 }
 
 // Append appends labels in canonical form to dst: sorted by name, names made
-// valid (MendLabelName), values made valid UTF-8, cut at a rune and quoted as
+// valid (MendLabelName), values made valid (see cutValue), cut at a rune and quoted as
 // Go does, empty values left out, each name once. Of two labels of one name, one
 // whose name needed no mending wins, then the one given first. Of more than
 // l.Count labels those given first stay. It allocates only to mend.
 func (l LabelLimits) Append(dst []byte, labels []Label) []byte {
-	var space [32]mended
+	var space [16]mended
 	set := space[:0]
 	for i := range labels {
 		set = l.insert(set, labels[i])
@@ -72,7 +72,7 @@ func (l LabelLimits) insert(set []mended, label Label) []mended {
 	for i := range set {
 		if set[i].Name == m.Name {
 			if set[i].was && !m.was {
-				m.Value = cutValid(label.Value, l.ValueBytes)
+				m.Value = cutValue(label.Value, l.ValueBytes)
 				set[i] = m
 			}
 			return set
@@ -85,7 +85,7 @@ func (l LabelLimits) insert(set []mended, label Label) []mended {
 	if len(set) >= l.Count {
 		return set
 	}
-	m.Value = cutValid(label.Value, l.ValueBytes)
+	m.Value = cutValue(label.Value, l.ValueBytes)
 	set = append(set, mended{})
 	copy(set[at+1:], set[at:])
 	set[at] = m
@@ -133,11 +133,23 @@ func MendLabelName(name string) string {
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
-// cutValid returns s as valid UTF-8 of at most max bytes, cut at a rune.
-func cutValid(s string, max int) string {
+// cutValue returns s as a label value of at most max bytes, cut at a rune. What
+// is not UTF-8 becomes a question mark and not U+FFFD as in lines: Prometheus'
+// lexer takes a U+FFFD for invalid UTF-8, wherever it comes from, and Loki then
+// refuses the push as a whole (it parses its own rewriting again, so an escape
+// would not help).
+func cutValue(s string, max int) string {
 	if !utf8.ValidString(s) {
-		s = strings.ToValidUTF8(s, "\uFFFD")
+		s = strings.ToValidUTF8(s, "?")
 	}
+	if strings.Contains(s, "\uFFFD") {
+		s = strings.ReplaceAll(s, "\uFFFD", "?")
+	}
+	return cut(s, max)
+}
+
+// cut returns the first max bytes of s, fewer where that would cut a rune.
+func cut(s string, max int) string {
 	if len(s) <= max {
 		return s
 	}

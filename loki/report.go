@@ -88,7 +88,7 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // clip makes words of a server fit for one log line.
 func clip(s string) string {
-	s = strings.TrimSpace(cutValid(s, 4*sampleBytesMax))
+	s = strings.TrimSpace(cut(strings.ToValidUTF8(s, "\uFFFD"), 4*sampleBytesMax))
 	s = strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n' || r == '\r' || r == '\t':
@@ -99,7 +99,7 @@ func clip(s string) string {
 		return r
 	}, s)
 	if len(s) > sampleBytesMax {
-		s = cutValid(s, sampleBytesMax-3) + "..."
+		s = cut(s, sampleBytesMax-3) + "..."
 	}
 	return s
 }
