@@ -1,6 +1,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "host.h"
 
@@ -16,15 +17,26 @@ void thread_is_ours(struct host *host) {
     the_host = host;
 }
 
+/*
+ * A line is at most as long as one of Fluent Bit's log and is written in one
+ * call: its buffer counts as stack of the flush, and that of an unbuffered
+ * stderr would count for twice as much.
+ */
 static void print(int level, const char *fmt, va_list args) {
     static const char *const names[] = {"", "error", " warn", " info", "debug"};
-    char text[8192];
+    char text[4096];
 
     if (level < LOG_ERROR || level > LOG_DEBUG) {
         level = LOG_DEBUG;
     }
-    vsnprintf(text, sizeof text, fmt, args);
-    fprintf(stderr, "[%s] %s\n", names[level], text);
+    int n = snprintf(text, sizeof text, "[%s] ", names[level]);
+    int m = vsnprintf(text + n, sizeof text - (size_t) n - 1, fmt, args);
+    int most = (int) sizeof text - n - 2;
+    n += m < 0 ? 0 : m < most ? m : most;
+    text[n++] = '\n';
+    if (write(STDERR_FILENO, text, (size_t) n) < 0) {
+        return; /* nobody reads the log */
+    }
 }
 
 void host_log(int level, const char *fmt, ...) {
