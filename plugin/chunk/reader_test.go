@@ -71,18 +71,33 @@ func causeName(err error) string {
 	return err.Error()
 }
 
-func TestReader(t *testing.T) {
-	const (
-		ext  = "d700 65000000 00000001 " // 1694498816.000000001
-		v1a  = "92 " + ext + "81 a1'm' a1'a' "
-		v2b  = "92 92 " + ext + "80 81 a1'm' a1'b' "
-		recA = `1694498816000000001 {"m":"a"}`
-		recB = `1694498816000000001 {"m":"b"} meta={}`
-	)
-	tests := []struct {
-		name, in string
-		want     []string
-	}{
+// Pieces of scripts, and what trace makes of them.
+const (
+	ext  = "d700 65000000 00000001 " // 1694498816.000000001
+	v1a  = "92 " + ext + "81 a1'm' a1'a' "
+	v2b  = "92 92 " + ext + "80 81 a1'm' a1'b' "
+	recA = `1694498816000000001 {"m":"a"}`
+	recB = `1694498816000000001 {"m":"b"} meta={}`
+)
+
+type readerCase struct {
+	name, in string
+	want     []string
+}
+
+func checkTraces(t *testing.T, tests []readerCase) {
+	t.Helper()
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, trace(bytesOf(t, tt.in))); diff != "" {
+				t.Errorf("trace (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestReaderEventForms(t *testing.T) {
+	checkTraces(t, []readerCase{
 		{"empty", "", nil},
 		{"v1", v1a, []string{recA}},
 		{"v2", v2b, []string{recB}},
@@ -109,7 +124,11 @@ func TestReader(t *testing.T) {
 		{"time of another ext length", "92 c704 00 65000000 80", []string{"error record=0 byte=1 time; skipped 9, more false"}},
 		{"time as string", "92 a1'x' 80", []string{"error record=0 byte=1 time; skipped 4, more false"}},
 		{"time missing in the header", "92 92 80 80 80", []string{"error record=0 byte=2 time; skipped 5, more false"}},
+	})
+}
 
+func TestReaderGroups(t *testing.T) {
+	checkTraces(t, []readerCase{
 		{"group", v1a + "92 92 d700 ffffffff 00000000 81 a1'g' 01 81 a1'r' 02" + v1a + v2b +
 			"92 92 d700 fffffffe 00000000 80 80" + v1a,
 			[]string{recA, recA + ` group={"g":1} {"r":2}`, recB + ` group={"g":1} {"r":2}`, recA}},
@@ -121,7 +140,11 @@ func TestReader(t *testing.T) {
 			[]string{"error record=14 byte=14 event; skipped 1, more true", recA + ` group={} {}`}},
 		{"group ends with a damaged marker", "92 92 d700 ffffffff 00000000 80 80" + "93 92 d700 fffffffe 00000000 80 80" + v1a,
 			[]string{"error record=14 byte=14 event; skipped 14, more true", recA}},
+	})
+}
 
+func TestReaderDamage(t *testing.T) {
+	checkTraces(t, []readerCase{
 		{"array of three", "93 " + ext + "80 80" + v1a, []string{"error record=0 byte=0 event; skipped 13, more true", recA}},
 		{"scalar between records", v1a + "01" + v2b, []string{recA, "error record=16 byte=16 event; skipped 1, more true", recB}},
 		{"body is a string", "92 " + ext + "a1'x'" + v1a, []string{"error record=0 byte=11 body; skipped 13, more true", recA}},
@@ -153,14 +176,7 @@ func TestReader(t *testing.T) {
 		{"long header cut", "dd 0000", []string{"error record=0 byte=0 truncated; skipped 3, more false"}},
 		{"first byte of a v2 record damaged", "c1 92 " + ext + "80 81 a1'm' a1'b'" + v1a,
 			[]string{"error record=0 byte=0 event; skipped 18, more true", recA}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, trace(bytesOf(t, tt.in))); diff != "" {
-				t.Errorf("trace (-want +got):\n%s", diff)
-			}
-		})
-	}
+	})
 }
 
 // A chunk cut anywhere gives its whole records, then one error.

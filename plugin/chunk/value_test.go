@@ -32,7 +32,6 @@ func encode(t testing.TB, v any) Value {
 }
 
 func TestValueText(t *testing.T) {
-	long := strings.Repeat("0123456789", 10_000)
 	tests := []struct {
 		in         string
 		kind       Kind
@@ -96,6 +95,10 @@ func TestValueText(t *testing.T) {
 			t.Errorf("%s: kind, text, JSON (-want +got):\n%s", tt.in, diff)
 		}
 	}
+}
+
+func TestValueTextOfLongStringAndZero(t *testing.T) {
+	long := strings.Repeat("0123456789", 10_000)
 	if got := string(encode(t, long).AppendText([]byte("> "))); got != "> "+long {
 		t.Errorf("long string: got %d bytes; want %d", len(got), len(long)+2)
 	}
