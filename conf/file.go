@@ -58,7 +58,7 @@ func parseFile(path string, data []byte, scope Scope, rows []Row) (found map[str
 	}
 	switch {
 	case len(tree.Docs) > 1 && tree.Docs[1].Body != nil:
-		return nil, f.fail(tree.Docs[1].Body.GetToken(), true, "one document is expected, not several")
+		return nil, f.fail(tree.Docs[1].Body.GetToken(), noLine, "one document is expected, not several")
 	case len(tree.Docs) == 0 || tree.Docs[0].Body == nil:
 		return nil, nil
 	}
@@ -68,7 +68,7 @@ func parseFile(path string, data []byte, scope Scope, rows []Row) (found map[str
 		if body.Type() == ast.NullType || body.Type() == ast.CommentType {
 			return nil, nil
 		}
-		return nil, f.fail(body.GetToken(), true, "options are expected, one a line: name: value")
+		return nil, f.fail(body.GetToken(), noLine, "options are expected, one a line: name: value")
 	}
 	for pairs := mapping.MapRange(); pairs.Next(); {
 		f.option(pairs.Key(), pairs.Value())
@@ -76,24 +76,48 @@ func parseFile(path string, data []byte, scope Scope, rows []Row) (found map[str
 	return f.found, errors.Join(f.errs...)
 }
 
+// excerpt says how much of a line an error may show: never a secret.
+type excerpt uint8
+
+const (
+	noLine excerpt = iota
+	keyOnly
+	wholeLine
+)
+
+// excerptOf is what may be shown of the line that sets an option.
+func excerptOf(row *Row) excerpt {
+	if row.Secret || row.SecretParts {
+		return noLine
+	}
+	return wholeLine
+}
+
 // fail makes an error with the line concerned and a mark under the column.
-// Only that one line is shown, and only if it holds no secret.
-func (f *file) fail(at *token.Token, show bool, format string, args ...any) error {
+func (f *file) fail(at *token.Token, show excerpt, format string, args ...any) error {
 	message := fmt.Sprintf(format, args...)
 	if at == nil || at.Position == nil {
 		return fmt.Errorf("config_file %q: %s", f.path, message)
 	}
 	line, column := at.Position.Line, at.Position.Column
 	text := fmt.Sprintf("config_file %q, line %d, column %d: %s", f.path, line, column, message)
-	if !show || line < 1 || line > len(f.lines) {
+	if show == noLine || line < 1 || line > len(f.lines) {
 		return errors.New(text)
+	}
+	key, value, isPair := strings.Cut(f.lines[line-1], ":")
+	if show == keyOnly && !isPair {
+		return errors.New(text)
+	}
+	shown := f.lines[line-1]
+	if show == keyOnly && strings.TrimSpace(value) != "" {
+		shown = key + ": " + secretMask
 	}
 	source := strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {
 			return ' '
 		}
 		return r
-	}, f.lines[line-1])
+	}, shown)
 	return fmt.Errorf("%s\n%5d | %s\n      | %s^", text, line, source, strings.Repeat(" ", max(0, column-1)))
 }
 
@@ -105,14 +129,16 @@ func (f *file) syntaxError(err error) error {
 		return fmt.Errorf("config_file %q: not YAML: the file cannot be read", f.path)
 	}
 	at := yamlErr.GetToken()
-	show := false
+	show := noLine
 	if at != nil && at.Position != nil && at.Position.Line >= 1 && at.Position.Line <= len(f.lines) {
 		name, _, found := strings.Cut(f.lines[at.Position.Line-1], ":")
 		row := f.row(strings.TrimSpace(name), Rows(^Scope(0)))
-		show = found && row != nil && !row.Secret && !row.SecretParts
+		if found && row != nil && excerptOf(row) == wholeLine {
+			show = wholeLine
+		}
 	}
 	message := yamlErr.GetMessage()
-	if !show && strings.ContainsAny(message, "\"'`") {
+	if show == noLine && strings.ContainsAny(message, "\"'`") {
 		message = "not YAML" // the parser's own words quote the file
 	}
 	return f.fail(at, show, "%s", message)
@@ -132,7 +158,7 @@ func (f *file) option(key ast.MapKeyNode, value ast.Node) {
 	at := key.GetToken()
 	name, ok := key.(*ast.StringNode)
 	if !ok {
-		f.errs = append(f.errs, f.fail(at, false, "the name of an option is expected"))
+		f.errs = append(f.errs, f.fail(at, noLine, "the name of an option is expected"))
 		return
 	}
 	row := f.row(name.Value, f.rows)
@@ -143,17 +169,17 @@ func (f *file) option(key ast.MapKeyNode, value ast.Node) {
 		return
 	}
 	if row.Name == optionConfigFile {
-		f.errs = append(f.errs, f.fail(at, true, "config_file cannot name another config_file"))
+		f.errs = append(f.errs, f.fail(at, wholeLine, "config_file cannot name another config_file"))
 		return
 	}
 	if other, ok := f.spelt[row.Name]; ok {
-		f.errs = append(f.errs, f.fail(at, false, "option %s is given twice, as %s and as %s; remove one", row.Name, other, name.Value))
+		f.errs = append(f.errs, f.fail(at, keyOnly, "option %s is given twice, as %s and as %s; remove one", row.Name, other, name.Value))
 		return
 	}
 	f.spelt[row.Name] = name.Value
 	in, problem := readValue(row, value)
 	if problem != "" {
-		f.errs = append(f.errs, f.fail(value.GetToken(), !row.Secret && !row.SecretParts, "option %s: %s; allowed: %s", row.Name, problem, row.Allowed()))
+		f.errs = append(f.errs, f.fail(value.GetToken(), excerptOf(row), "option %s: %s; allowed: %s", row.Name, problem, row.Allowed()))
 		return
 	}
 	if in.empty() {
@@ -167,11 +193,11 @@ func (f *file) unknown(at *token.Token, name string) {
 	use, why := Nearest(name, f.rows)
 	switch {
 	case why != "":
-		f.errs = append(f.errs, f.fail(at, false, "option %s does not exist: %s; remove it", name, why))
+		f.errs = append(f.errs, f.fail(at, keyOnly, "option %s does not exist: %s; remove it", name, why))
 	case use != "":
-		f.errs = append(f.errs, f.fail(at, false, "unknown option %q: did you mean %s?", name, use))
+		f.errs = append(f.errs, f.fail(at, keyOnly, "unknown option %q: did you mean %s?", name, use))
 	default:
-		f.errs = append(f.errs, f.fail(at, false, "unknown option %q; logscope options lists those there are", name))
+		f.errs = append(f.errs, f.fail(at, keyOnly, "unknown option %q; logscope options lists those there are", name))
 	}
 }
 
