@@ -256,6 +256,8 @@ func TestFaults(t *testing.T) {
 		{"unreadable url", Plugin, []string{"url", "http://u:s3cret@[::1"}, []string{"url"}},
 		{"unreadable proxy", Plugin, []string{"url", "http://l", "proxy_url", "http://u:s3cret@%zz"}, []string{"proxy_url"}},
 		{"forward without score", Plugin, []string{"url", "http://l", "score", "off", "forward", "anomalies"}, []string{"forward"}},
+		{"strftime", Scan, []string{"time_layout", "%Y-%m-%d"}, []string{`option time_layout "%Y-%m-%d"`, "for %Y-%m-%d write 2006-01-02"}},
+		{"no layout", Scan, []string{"time_layout", "YYYY-MM-DD"}, []string{"nothing in it stands for a time", "15:04:05"}},
 		{"several keys", Plugin, []string{"url", "http://l", "model_key", "a,b"}, []string{`option model_key "a,b": one key is expected`}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

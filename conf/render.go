@@ -47,7 +47,7 @@ Fluent Bit keeps some options for itself, so a plugin never sees them: ` + "`hos
 |---|---|
 `
 	dst = append(dst, head...)
-	for kind := Bool; kind <= Headers; kind++ {
+	for kind := Bool; kind <= Layout; kind++ {
 		if kind != Choice {
 			dst = fmt.Appendf(dst, "| %v | %s |\n", kind, kind.allowed())
 		}

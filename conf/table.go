@@ -99,7 +99,7 @@ func scoringRows() []Row {
 		{Name: "line_format", Kind: Choice, Default: "auto", Choices: []string{"auto", "raw"}, Scopes: Scan, Group: g,
 			Help: "`auto` looks for a header (time, host, level) before the message, `raw` takes the whole line as the message.",
 			set:  func(s *Settings, v Value) { s.Scan.Raw = v.Int == 1 }},
-		{Name: "time_layout", Kind: Text, Scopes: Plugin | Scan, Group: g,
+		{Name: "time_layout", Kind: Layout, Scopes: Plugin | Scan, Group: g,
 			Help: "Time in the header of a line, as a Go layout: `2006-01-02 15:04:05.000`, `02/Jan/2006:15:04:05 -0700`. Default: recognise the usual ones.",
 			set:  func(s *Settings, v Value) { s.Pipeline.Engine.TimeLayout = v.Text }},
 		{Name: "warmup", Kind: Int, Default: warmupDefault(), Min: "0", Max: "1000000000", Scopes: Plugin | Scan, Group: g,

@@ -27,11 +27,12 @@ const (
 	KeyList       // several, separated by commas
 	Labels        // job=fluent-bit, env=$env or {job="fluent-bit"}
 	Headers       // Name: value, one a line
+	Layout        // a time as Go writes layouts: 2006-01-02 15:04:05
 )
 
 // String names the kind as the reference page does.
 func (k Kind) String() string {
-	return [...]string{"text", "on or off", "number", "fraction", "size", "duration", "choice", "key", "keys", "labels", "headers"}[k]
+	return [...]string{"text", "on or off", "number", "fraction", "size", "duration", "choice", "key", "keys", "labels", "headers", "layout"}[k]
 }
 
 // allowed says in words what a value of the kind may be.
@@ -48,6 +49,7 @@ func (k Kind) allowed() string {
 		"keys separated by commas, such as log, $kubernetes['pod_name']",
 		`labels such as job=fluent-bit, env=$env, $kubernetes['pod_name'] or {job="fluent-bit"}`,
 		"headers such as X-Scope: value, one a line",
+		"the time 2 January 2006, 15:04:05 written as the log writes times, such as 2006-01-02 15:04:05.000 or 02/Jan/2006:15:04:05 -0700",
 	}[k]
 }
 
@@ -56,7 +58,7 @@ type Header struct{ Name, Value string }
 
 // Value is the value of an option, parsed. Which field holds it depends on the kind.
 type Value struct {
-	Text    string                 // Text
+	Text    string                 // Text, Layout
 	Bool    bool                   // Bool
 	Int     int64                  // Int, Size, Duration (nanoseconds), Choice (index into Row.Choices)
 	Float   float64                // Fraction
@@ -81,6 +83,8 @@ func (r *Row) parseKind(text string) (v Value, err error) {
 	switch r.Kind {
 	case Text:
 		v.Text = text
+	case Layout:
+		v.Text, err = text, checkLayout(text)
 	case Bool:
 		v.Bool, err = parseBool(text)
 	case Int:
@@ -126,6 +130,18 @@ func (r *Row) checkBounds(v Value) error {
 		if err != nil || v.Int > bound.Int || v.Float > bound.Float {
 			return errors.New("too large")
 		}
+	}
+	return nil
+}
+
+// checkLayout finds layouts in which Go would see nothing, such as those of strftime.
+func checkLayout(text string) error {
+	if strings.Contains(text, "%") {
+		return errors.New("a Go layout has no percent signs: for %Y-%m-%d write 2006-01-02, for %H:%M:%S 15:04:05")
+	}
+	unlike := time.Date(1987, time.November, 28, 23, 49, 58, 123456789, time.FixedZone("X", -7200))
+	if unlike.Format(text) == text {
+		return errors.New("not a Go layout: nothing in it stands for a time")
 	}
 	return nil
 }

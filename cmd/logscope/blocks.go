@@ -21,6 +21,9 @@ const (
 	// are scored. Long enough for a writer that is only slow, so that the
 	// same input is cut into the same blocks.
 	idleAfter = 300 * time.Millisecond
+	// linesMax is how many lines are scored at once: a block of empty lines has
+	// two million, and each takes some 250 bytes while it is scored. Cost: 16 MiB.
+	linesMax = 64 << 10
 	// pieceBytes is one read of a live input: what a pipe holds.
 	pieceBytes = 64 << 10
 )

@@ -25,7 +25,7 @@ func (f *flag) Type() string {
 	switch f.row.Kind {
 	case conf.Choice:
 		return strings.Join(f.row.Choices, "|")
-	case conf.Text, conf.Key, conf.KeyList, conf.Labels, conf.Headers:
+	case conf.Text, conf.Key, conf.KeyList, conf.Labels, conf.Headers, conf.Layout:
 		return "text"
 	case conf.Bool:
 		return "" // pflag writes a type behind the default of an optional value, which misleads

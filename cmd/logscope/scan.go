@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"time"
 
@@ -173,8 +174,11 @@ func (s *scanner) scan(ctx context.Context, in input) error {
 		if b == nil {
 			return nil // interrupted: what has been scored stands
 		}
-		s.block(in.name, line, b)
-		line += uint64(len(b.lines))
+		s.sum.cut += b.cut
+		for lines := range slices.Chunk(b.lines, linesMax) {
+			s.lines(in.name, line, lines)
+			line += uint64(len(lines))
+		}
 		s.progress.show(before+b.read, &s.sum)
 		if src.live || s.progress != nil {
 			if err := s.flush(); err != nil {
@@ -194,15 +198,14 @@ func (s *scanner) scan(ctx context.Context, in input) error {
 	}
 }
 
-// block scores and prints the lines of a block; line is how many came before.
-func (s *scanner) block(file string, line uint64, b *block) {
+// lines scores and prints lines of a file; before is how many it had before them.
+func (s *scanner) lines(file string, before uint64, lines [][]byte) {
 	s.records = s.records[:0]
-	for _, text := range b.lines {
+	for _, text := range lines {
 		s.records = append(s.records, engine.Record{Stream: file, Line: text, Raw: s.settings.Raw})
 	}
 	s.verdicts = s.engine.Score(s.verdicts[:0], s.records)
-	s.sum.lines += uint64(len(b.lines))
-	s.sum.cut += b.cut
+	s.sum.lines += uint64(len(lines))
 	if s.needsClear() {
 		s.progress.clear()
 	}
@@ -210,7 +213,7 @@ func (s *scanner) block(file string, line uint64, b *block) {
 		v := &s.verdicts[i]
 		s.sum.add(v)
 		if s.settings.All || v.Anomaly {
-			s.print.record(place{file, line + uint64(i) + 1}, b.lines[i], v)
+			s.print.record(place{file, before + uint64(i) + 1}, lines[i], v)
 		}
 	}
 	s.printEvents()
