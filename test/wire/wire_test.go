@@ -66,7 +66,7 @@ func randomText(r *rand.Rand, n int) string {
 	return b.String()
 }
 
-func newBatcher(t *testing.T, batchSize int) *own.Batcher {
+func newBatcher(t testing.TB, batchSize int) *own.Batcher {
 	t.Helper()
 	cfg := own.DefaultConfig()
 	cfg.URL = "http://127.0.0.1:1"
