@@ -7,13 +7,13 @@ import (
 
 const (
 	// scoreNats is the surprise at which the score is 1/2: about one record in
-	// 3,000. METHODS: Gui, Jiang, Wang (Biometrika 2025): at such levels every
+	// 1,100. METHODS: Gui, Jiang, Wang (Biometrika 2025): at such levels every
 	// valid combination of dependent p-values comes down to Bonferroni's, the
 	// smallest one times the number of tests.
-	scoreNats = 8.0
+	scoreNats = 7.0
 	// testPenalty is Bonferroni's ln(m) for the tests that every record
 	// undergoes. Novelty pays less: it can only speak once per template.
-	testPenalty = 0.7
+	testPenalty = 1.5
 	// orderCut is the calibrated surprise from which a session's order is odd:
 	// at most one session in 200.
 	orderCut = 5.3
@@ -91,7 +91,7 @@ func repeats(c detect.Code) bool { return c == detect.Burst || c == detect.Outli
 
 func reasonOf(c detect.Code) Reason {
 	switch c {
-	case detect.NewTemplate:
+	case detect.NewTemplate, detect.NewRoute:
 		return ReasonNovelty
 	case detect.Burst:
 		return ReasonFrequency

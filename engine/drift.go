@@ -6,7 +6,7 @@ import (
 
 // rollout tells of many new templates at once where new ones are rare: most
 // often a deployment. From here on novelty is charged at the raised rate.
-func (m *model) rollout(e *Engine, now int64) {
+func (m *model) rollout(e *Engine) {
 	if m.seen < uint64(m.cfg.Warmup) {
 		return
 	}

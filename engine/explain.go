@@ -63,6 +63,10 @@ func (m *model) explain(v *Verdict, t *detect.Template, f detect.Finding) {
 		m.explainValue(v, t, f.Slot)
 	case detect.NewNetwork:
 		m.explainNetwork(v, t, f.Slot)
+	case detect.NewRoute:
+		m.explainRoute(v)
+	case detect.Request:
+		m.explainRequest(v)
 	case detect.Unexpected, detect.Disorder:
 		m.explainOdd(v, &m.odd)
 	}
@@ -84,16 +88,32 @@ func (m *model) explainBurst(v *Verdict, t *detect.Template) {
 	v.Observed = fmt.Sprintf("%d within the minute", now)
 }
 
+func (m *model) explainRoute(v *Verdict) {
+	n, mass := m.routes.Seen()
+	v.Explanation = fmt.Sprintf("first request for %s %s in some %.0f; a new one is expected about %s times in 100,000.",
+		m.access.Method(), quote(string(m.access.URL())), n, number(mass*1e5))
+	v.Expected = "a known method and path"
+	v.Observed = quote(string(m.access.Method()) + " " + string(m.access.URL()))
+}
+
+func (m *model) explainRequest(v *Verdict) {
+	sum, limit := m.access.Weird()
+	v.Explanation = fmt.Sprintf("the characters of this request are unlike those before: %s nats for its oddest ones, where 99%% stay below %s. Look at the decoded URL, referrer and agent for an injection: %s.",
+		number(sum), number(limit), quote(string(m.access.URL())))
+	v.Expected = "at most " + number(limit)
+	v.Observed = number(sum)
+}
+
 // slotName names a slot for people: by its key where it has one.
 func (m *model) slotName(i int) string {
-	if key := m.line.Params[i].Key; len(key) > 0 {
+	if key := m.tested[i].Key; len(key) > 0 {
 		return quote(string(key))
 	}
 	return fmt.Sprintf("variable %d", i+1)
 }
 
 func (m *model) explainOutlier(v *Verdict, t *detect.Template, i int) {
-	p := &m.line.Params[i]
+	p := &m.tested[i]
 	median, edge, highest, known := t.Slots[i].Number().Usual()
 	v.Explanation = fmt.Sprintf("%s is %s, %s times the median; of %d values before, nine in ten were below %s and the highest was %s.",
 		m.slotName(i), quote(string(p.Value)), number(p.Num/median), known, number(edge), number(highest))
@@ -102,7 +122,7 @@ func (m *model) explainOutlier(v *Verdict, t *detect.Template, i int) {
 }
 
 func (m *model) explainValue(v *Verdict, t *detect.Template, i int) {
-	p := &m.line.Params[i]
+	p := &m.tested[i]
 	known := vocabulary(t.Slots[i].Values())
 	v.Explanation = fmt.Sprintf("%s is %s, never seen there in %d lines; known values are %s.",
 		m.slotName(i), quote(string(p.Value)), t.Slots[i].Values().Seen(), known)
@@ -110,7 +130,7 @@ func (m *model) explainValue(v *Verdict, t *detect.Template, i int) {
 }
 
 func (m *model) explainNetwork(v *Verdict, t *detect.Template, i int) {
-	p := &m.line.Params[i]
+	p := &m.tested[i]
 	prefix, known, bits := t.Slots[i].Network(p.Value)
 	names := vocabulary(known)
 	v.Explanation = fmt.Sprintf("%s is %s: network %s/%d was never seen there in %d lines; known are %s. Check who that is.",

@@ -19,8 +19,10 @@ type model struct {
 	novelty   detect.Novelty
 	params    detect.Params
 	sessions  detect.Sessions
-	odd       detect.Odd  // of the record being scored
-	pace      detect.Gaps // of the whole stream
+	odd       detect.Odd // of the record being scored
+	access    detect.Access
+	routes    detect.Novelty // of routes; those of an open site must not excuse new templates
+	pace      detect.Gaps    // of the whole stream
 	// deadlines are the moments at which silences become news, by
 	// Cluster.Index, 0 for none; due is the earliest look worth taking.
 	deadlines []int64
@@ -28,9 +30,14 @@ type model struct {
 	// names are the texts of templates, for silences of evicted clusters' sake.
 	names []name
 
-	line  drain.Line
-	lines [][]byte // the block's lines until they are settled
-	raw   bool
+	// scratch of the record being scored: request says that it is one, params
+	// are those tested, step is what it is to its session.
+	line    drain.Line
+	tested  []drain.Param
+	request bool
+	step    int
+	lines   [][]byte // the block's lines until they are settled
+	raw     bool
 }
 
 // name is what an event without a record says about its template.
@@ -90,8 +97,9 @@ func (m *model) score(e *Engine, v *Verdict, r *Record) {
 		return // the miner is full and knows no template for it
 	}
 	tmpl := m.template(m.line.Cluster, len(m.line.Params))
-	f := m.test(tmpl, now)
-	m.decide(v, tmpl, f, now)
+	m.request = (tmpl.Request || tmpl.Count == 0) && m.access.Parse(r.Line)
+	about, f := m.test(tmpl, now)
+	m.decide(v, about, f, now)
 	m.learn(e, tmpl, now)
 	if v.Session == "" {
 		v.Session = m.sessions.ID()
@@ -120,10 +128,12 @@ func (m *model) rescore(e *Engine, v *Verdict, r *Record) {
 		return
 	}
 	tmpl := &m.templates[c.Index]
-	f := m.test(tmpl, m.clock.at(t))
+	m.request = tmpl.Request && m.access.Parse(r.Line)
+	about, f := m.test(tmpl, m.clock.at(t))
 	if m.fill(v, f); v.Anomaly {
-		m.explain(v, tmpl, f)
+		m.explain(v, about, f)
 	}
+	v.Session = m.sessions.ID()
 }
 
 // template returns the detectors' state of a cluster.
@@ -135,7 +145,7 @@ func (m *model) template(c *drain.Cluster, params int) *detect.Template {
 	}
 	t := &m.templates[c.Index]
 	if t.Follow(c, params) {
-		m.sessions.Forget(c.Index)
+		m.sessions.Forget(2 * c.Index)
 		m.deadlines[c.Index] = 0
 	}
 	if m.names[c.Index].id != c.ID {
@@ -144,19 +154,36 @@ func (m *model) template(c *drain.Cluster, params int) *detect.Template {
 	return t
 }
 
-// test asks every detector and returns the most surprising finding.
-func (m *model) test(t *detect.Template, now int64) detect.Finding {
+// test asks every detector and returns the most surprising finding and the
+// state that it is about: the template's, or the route's of a web request.
+func (m *model) test(t *detect.Template, now int64) (*detect.Template, detect.Finding) {
+	m.tested, m.step = m.line.Params, 2*m.line.Cluster.Index
+	about := t
+	var f detect.Finding
+	if m.request {
+		m.tested = m.access.Params()
+		route, at, room := m.access.Route()
+		f = detect.Finding{Code: detect.Request, Nats: scoreNats * m.access.Test()}
+		if route != nil {
+			about, m.step = route, 2*at+1
+		} else if room && t.Count > 0 {
+			f = detect.Better(f, detect.Finding{Code: detect.NewRoute, Nats: m.routes.Surprise()})
+		}
+	}
 	m.sessions.Look(m.line.Params, t)
-	m.odd = m.sessions.Test(m.line.Cluster.Index, levelNats(m.line.Level), orderCut, scoreNats)
-	f := m.odd.Finding
+	m.odd = m.sessions.Test(m.step, levelNats(m.line.Level), orderCut, scoreNats)
+	f = detect.Better(f, m.odd.Finding)
 	if t.Count == 0 {
-		return detect.Better(f, detect.Finding{Code: detect.NewTemplate, Nats: m.noveltyNats()})
+		return t, detect.Better(f, detect.Finding{Code: detect.NewTemplate, Nats: m.noveltyNats()})
+	}
+	if m.request && about == t {
+		return t, f
 	}
 	if m.clock.timed {
-		f = detect.Better(f, detect.Finding{Code: detect.Burst, Nats: t.Rate.Surprise(now) - testPenalty})
+		f = detect.Better(f, detect.Finding{Code: detect.Burst, Nats: about.Rate.Surprise(now) - testPenalty})
 	}
-	for i := range min(len(m.line.Params), len(t.Slots)) {
-		if code, s := m.params.Test(&t.Slots[i], &m.line.Params[i]); s > 0 {
+	for i := range min(len(m.tested), len(about.Slots)) {
+		if code, s := m.params.Test(&about.Slots[i], &m.tested[i]); s > 0 {
 			f = detect.Better(f, detect.Finding{Code: code, Nats: s - testPenalty, Slot: i})
 		}
 	}
@@ -164,20 +191,22 @@ func (m *model) test(t *detect.Template, now int64) detect.Finding {
 		// Rarer templates rank higher, but rarity alone is no anomaly.
 		f = detect.Better(f, detect.Finding{Nats: min(m.novelty.Rare(t.Seconds), scoreNats*0.9)})
 	}
-	return f
+	return about, f
 }
 
 // learn teaches every detector the record.
 func (m *model) learn(e *Engine, t *detect.Template, now int64) {
-	before := t.Seconds
-	rollout := false
-	if t.Tick(now) {
-		rollout = m.novelty.Learn(before)
+	index := m.line.Cluster.Index
+	if before := t.Seconds; t.Tick(now) && m.novelty.Learn(before) {
+		m.rollout(e)
 	}
-	if rollout {
-		m.rollout(e, now)
+	m.sessions.Learn(index, m.step, m.templates, levelNats(m.line.Level), now, e.seq)
+	if m.request {
+		t.Request = true
+		if m.learnRoute(now) {
+			return
+		}
 	}
-	m.sessions.Learn(m.line.Cluster.Index, m.templates, levelNats(m.line.Level), now, e.seq)
 	for i := range min(len(m.line.Params), len(t.Slots)) {
 		m.params.Learn(&t.Slots[i], &m.line.Params[i])
 	}
@@ -186,16 +215,43 @@ func (m *model) learn(e *Engine, t *detect.Template, now int64) {
 	}
 	t.Rate.Learn(now)
 	t.Gaps.Learn(now)
-	i := m.line.Cluster.Index
-	m.deadlines[i] = t.Gaps.Deadline()
-	if d := m.deadlines[i]; d != 0 && (m.due == 0 || d < m.due) {
+	m.deadlines[index] = t.Gaps.Deadline()
+	if d := m.deadlines[index]; d != 0 && (m.due == 0 || d < m.due) {
 		m.due = d
 	}
 }
 
+// learnRoute teaches the route of a web request and tells whether there is one.
+func (m *model) learnRoute(now int64) bool {
+	route := m.access.Learn()
+	if route == nil {
+		return false
+	}
+	if before := route.Seconds; route.Tick(now) {
+		m.routes.Learn(before)
+	}
+	params := m.access.Params()
+	route.Widen(len(params))
+	for i := range min(len(params), len(route.Slots)) {
+		m.params.Learn(&route.Slots[i], &params[i])
+	}
+	if m.clock.timed {
+		route.Rate.Learn(now)
+	}
+	return true
+}
+
+// stepText names a step of a session.
+func (m *model) stepText(step int) string {
+	if step%2 == 1 {
+		return m.access.Text(step / 2)
+	}
+	return m.names[step/2].text
+}
+
 // bytes is roughly what the model costs.
 func (m *model) bytes() int64 {
-	n := m.miner.Bytes() + int64(m.sessions.Bytes()) + 4096
+	n := m.miner.Bytes() + int64(m.sessions.Bytes()+m.access.Bytes()) + 4096
 	for i := range m.templates {
 		n += int64(m.templates[i].Bytes()) + 40
 	}

@@ -28,7 +28,10 @@ func (m *model) sessionEnd(e *Engine, odd *detect.Odd) {
 	v.Anomaly, v.Reason = true, ReasonSequence
 	if odd.Missing {
 		v.Reason = ReasonIncomplete
-		v.TemplateID, v.Template = m.names[odd.Step].id, m.names[odd.Step].text
+		v.Template = m.stepText(odd.Step)
+		if odd.Step%2 == 0 {
+			v.TemplateID = m.names[odd.Step/2].id
+		}
 	}
 	m.explainOdd(&v, odd)
 	e.raise(Event{Kind: EventSessionEnd, Stream: m.stream, Seq: odd.Seq, Verdict: v})
@@ -41,19 +44,19 @@ func (m *model) explainOdd(v *Verdict, odd *detect.Odd) {
 	switch {
 	case odd.Missing:
 		v.Explanation = fmt.Sprintf("%s has %s, but ended without %s; all but %s%% of such sessions go on to it.",
-			who, quote(m.names[odd.Because].text), quote(m.names[odd.Step].text), share)
-		v.Expected = quote(m.names[odd.Step].text)
+			who, quote(m.stepText(odd.Because)), quote(m.stepText(odd.Step)), share)
+		v.Expected = quote(m.stepText(odd.Step))
 		v.Observed = "nothing of the kind"
 	case odd.Code == detect.Disorder:
 		v.Explanation = fmt.Sprintf("%s has %s after %s; in all but %s%% of such sessions it comes before.",
-			who, quote(m.names[odd.Step].text), quote(m.names[odd.Because].text), share)
+			who, quote(m.stepText(odd.Step)), quote(m.stepText(odd.Because)), share)
 		v.Expected = "the other order"
 		v.Observed = "the wrong order"
 	case odd.Step >= 0:
 		v.Explanation = fmt.Sprintf("%s has %s; only %s%% of %.0f sessions of its kind do.",
-			who, quote(m.names[odd.Step].text), share, odd.Known)
+			who, quote(m.stepText(odd.Step)), share, odd.Known)
 		v.Expected = "a session without it"
-		v.Observed = quote(m.names[odd.Step].text)
+		v.Observed = quote(m.stepText(odd.Step))
 	default:
 		v.Explanation = fmt.Sprintf("%s has several steps that sessions of its kind seldom have; %.0f of them are known.", who, odd.Known)
 		v.Expected, v.Observed = "the usual steps", "rare ones"

@@ -16,7 +16,10 @@ const (
 	closedClasses = 24
 	// categoryLeast is how many observations per value make a vocabulary worth
 	// a test at all.
-	categoryLeast = 4
+	categoryLeast = 6
+	// categoryFew is how often every value must have come: where some are rare,
+	// Good and Turing expect more of the kind, and the vocabulary is not closed.
+	categoryFew = 3
 )
 
 // Category knows the values of a slot with few of them.
@@ -24,8 +27,8 @@ type Category struct {
 	n    uint32
 	open bool
 	vals []value
-	// singles is the number of values seen once.
-	singles uint16
+	// few is the number of values seen less than categoryFew times.
+	few uint16
 }
 
 type value struct {
@@ -37,7 +40,7 @@ type value struct {
 // class tells how closed the vocabulary looks: the power of two of the
 // observations per value, 0 where it is open or hardly known.
 func (k *Category) class() int {
-	if k.open || len(k.vals) == 0 || int(k.n) < categoryLeast*len(k.vals) {
+	if k.open || len(k.vals) == 0 || k.few > 0 || int(k.n) < categoryLeast*len(k.vals) {
 		return 0
 	}
 	return min(bits.Len32(k.n/uint32(len(k.vals))), closedClasses-1)
@@ -61,10 +64,9 @@ func (k *Category) Learn(hash uint64, text []byte) {
 	k.n++
 	for i := range k.vals {
 		if v := &k.vals[i]; v.hash == hash {
-			if v.n == 1 {
-				k.singles--
+			if v.n++; v.n == categoryFew {
+				k.few--
 			}
-			v.n++
 			if i > 0 && v.n > k.vals[i-1].n {
 				k.vals[i], k.vals[i-1] = k.vals[i-1], k.vals[i]
 			}
@@ -72,10 +74,10 @@ func (k *Category) Learn(hash uint64, text []byte) {
 		}
 	}
 	if len(k.vals) == categoryMax {
-		k.open, k.vals, k.singles = true, nil, 0
+		k.open, k.vals, k.few = true, nil, 0
 		return
 	}
-	k.singles++
+	k.few++
 	k.vals = append(k.vals, value{hash: hash, n: 1, text: string(text[:min(len(text), categoryTextMax)])})
 }
 
@@ -99,49 +101,117 @@ func (k *Category) Sync(c *sketch.Codec) {
 		c.Str(&v.text, categoryTextMax)
 	})
 	if c.Reading() {
-		k.singles = 0
+		k.few = 0
 		for i := range k.vals {
 			if k.vals[i].n == 1 {
-				k.singles++
+				k.few++
 			}
 		}
 	}
 }
 
 // Closed knows how often vocabularies that look closed bring a new value after
-// all, over all slots of a model. One slot with 100 observations can never
-// claim p < 1/100 by itself; 300 of them together can.
+// all, over all slots of one key in a model, and over all keys. One slot with
+// 100 observations can never claim p < 1/100 by itself; all fields "region"
+// together can, and a field "pod" gives itself away as one that changes.
 type Closed struct {
-	tests, news [closedClasses]float64
+	all  closedCounts
+	keys []closedKey
+	byID map[uint64]int16
 }
 
-// Surprise is that of a new value in k.
-func (p *Closed) Surprise(k *Category) float64 {
+type closedCounts struct {
+	tests, news [closedClasses]float32
+}
+
+type closedKey struct {
+	id uint64
+	closedCounts
+}
+
+const (
+	// closedKeysMax bounds the keys counted apart, 200 bytes each; the others
+	// share the last place.
+	closedKeysMax = 256
+	// closedPrior is how many observations the rate of all keys stands for in
+	// that of one.
+	closedPrior = 50
+)
+
+// Key returns the place of a key's counts.
+func (p *Closed) Key(id uint64) int16 {
+	if n, ok := p.byID[id]; ok {
+		return n
+	}
+	if p.byID == nil {
+		p.byID = make(map[uint64]int16)
+	}
+	if len(p.keys) < closedKeysMax {
+		p.keys = append(p.keys, closedKey{id: id})
+		p.byID[id] = int16(len(p.keys) - 1)
+	}
+	return int16(min(len(p.keys), closedKeysMax) - 1)
+}
+
+// rate is that of new values in vocabularies at least as closed as class: the
+// lowest one over the classes up to it, as more closed ones only bring less.
+func (c *closedCounts) rate(class int, prior, weight float64) float64 {
+	var tests, news float64
+	for i := closedClasses - 1; i > class; i-- {
+		tests += float64(c.tests[i])
+		news += float64(c.news[i])
+	}
+	least := 1.0
+	for i := class; i > 0; i-- {
+		tests += float64(c.tests[i])
+		news += float64(c.news[i])
+		least = min(least, (news+prior*weight)/(tests+weight))
+	}
+	return least
+}
+
+// Surprise is that of a new value in k, whose key is at the given place.
+func (p *Closed) Surprise(k *Category, key int16) float64 {
 	c := k.class()
 	if c == 0 {
 		return 0
 	}
-	// Good and Turing's own estimate holds where values seen once are many.
-	own := float64(k.singles) / float64(k.n+1)
-	return nats(max(own, (p.news[c]+0.5)/(p.tests[c]+1)))
+	all := p.all.rate(c, 0.5, 1)
+	return nats(p.keys[key].rate(c, all, closedPrior))
 }
 
 // Learn counts a test in k before k learns the value.
-func (p *Closed) Learn(k *Category, isNew bool) {
+func (p *Closed) Learn(k *Category, key int16, isNew bool) {
 	c := k.class()
 	if c == 0 {
 		return
 	}
-	p.tests[c]++
+	p.all.tests[c]++
+	p.keys[key].tests[c]++
 	if isNew {
-		p.news[c]++
+		p.all.news[c]++
+		p.keys[key].news[c]++
 	}
 }
 
 // Sync passes the state through c.
 func (p *Closed) Sync(c *sketch.Codec) {
-	for i := range p.tests {
-		c.F64(&p.tests[i])
-		c.F64(&p.news[i])
+	p.all.sync(c)
+	sketch.List(c, &p.keys, closedKeysMax, func(c *sketch.Codec, k *closedKey) {
+		c.U64(&k.id)
+		k.sync(c)
+	})
+	if c.Reading() {
+		p.byID = make(map[uint64]int16, len(p.keys))
+		for i := range p.keys {
+			p.byID[p.keys[i].id] = int16(i)
+		}
+	}
+}
+
+func (k *closedCounts) sync(c *sketch.Codec) {
+	for i := range k.tests {
+		c.F32(&k.tests[i])
+		c.F32(&k.news[i])
 	}
 }

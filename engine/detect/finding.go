@@ -14,6 +14,7 @@ const (
 	Unexpected // a template that such sessions do not have
 	Disorder   // a template before one that it always follows
 	Request    // an unusual web request
+	NewRoute   // a method and path that no request had before
 	Codes
 )
 

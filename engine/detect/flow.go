@@ -131,6 +131,9 @@ func (f *Flow) unexpected(step int) float64 {
 		return 0
 	}
 	if step < 0 {
+		if len(f.steps) == flowSteps {
+			return 0 // there may be no room for it
+		}
 		return nats(0.5 / (n + 1))
 	}
 	w, wr := float64(f.settled.weight), float64(f.recent.weight)
@@ -147,7 +150,10 @@ func (f *Flow) missing(step int, have []step) (surprise float64, because int) {
 	w := f.settled.weight
 	because = -1
 	for _, h := range have {
-		i := int(h.step)
+		i := f.step(int(h.template))
+		if i < 0 {
+			continue
+		}
 		n := float64(f.settled.steps[i] / w)
 		if n < flowPair {
 			continue
@@ -177,7 +183,10 @@ func (f *Flow) disorder(step int, have []step) (surprise float64, because int) {
 	}
 	w := f.settled.weight
 	for _, h := range have {
-		i := int(h.step)
+		i := f.step(int(h.template))
+		if i < 0 {
+			continue
+		}
 		usual, other := float64(f.before.at(i, step)/w), float64(f.before.at(step, i)/w)
 		if usual+other < flowPair {
 			continue
@@ -194,10 +203,21 @@ func excess(surprise float64) float64 { return max(0, surprise-flowFree) }
 
 // learn counts a session that has settled.
 func (f *Flow) learn(have []step) {
-	f.settled.session(have, 1-1.0/flowLong)
-	f.recent.session(have, 1-1.0/flowShort)
-	for i, a := range have {
-		f.presence(int(a.step), have[:i])
+	var buf [sessionSteps]int
+	at := buf[:0]
+	for _, h := range have {
+		if i := f.learnStep(int(h.template)); i >= 0 {
+			at = append(at, i)
+		}
+	}
+	f.settled.session(at, 1-1.0/flowLong)
+	f.recent.session(at, 1-1.0/flowShort)
+	for i, a := range at {
+		f.present[a] += f.settled.weight
+		f.presentRecent[a] += f.recent.weight
+		for _, b := range at[:i] {
+			f.before.add(b, a, f.settled.weight)
+		}
 	}
 	if f.settled.weight > flowRescale {
 		f.rescale(1 / f.settled.weight)
@@ -211,12 +231,18 @@ func (f *Flow) learn(have []step) {
 	}
 }
 
-// presence counts that a step came after the given ones.
-func (f *Flow) presence(step int, have []step) {
-	f.present[step] += f.settled.weight
-	f.presentRecent[step] += f.recent.weight
+// late counts that a template came to a settled session after the given ones.
+func (f *Flow) late(template int, have []step) {
+	at := f.learnStep(template)
+	if at < 0 {
+		return
+	}
+	f.present[at] += f.settled.weight
+	f.presentRecent[at] += f.recent.weight
 	for _, h := range have {
-		f.before.add(int(h.step), step, f.settled.weight)
+		if i := f.step(int(h.template)); i >= 0 {
+			f.before.add(i, at, f.settled.weight)
+		}
 	}
 }
 
@@ -230,14 +256,14 @@ func (f *Flow) rescale(r float32) {
 	}
 }
 
-func (m *memory) session(have []step, keep float32) {
+func (m *memory) session(have []int, keep float32) {
 	m.weight /= keep
 	m.total += m.weight
 	for i, a := range have {
-		m.steps[a.step] += m.weight
+		m.steps[a] += m.weight
 		for _, b := range have[:i] {
-			m.pairs.add(int(a.step), int(b.step), m.weight)
-			m.pairs.add(int(b.step), int(a.step), m.weight)
+			m.pairs.add(a, b, m.weight)
+			m.pairs.add(b, a, m.weight)
 		}
 	}
 }
@@ -302,8 +328,8 @@ func (t *table) sync(c *sketch.Codec, k int) {
 	}
 }
 
-// sync passes the state through c; templates is how many the model has.
-func (f *Flow) sync(c *sketch.Codec, templates int) {
+// sync passes the state through c; no step is of a template from limit on.
+func (f *Flow) sync(c *sketch.Codec, limit int) {
 	c.U64(&f.key)
 	sketch.List(c, &f.steps, flowSteps, func(c *sketch.Codec, v *int32) { c.I32(v) })
 	k := uint16(f.before.k)
@@ -332,8 +358,8 @@ func (f *Flow) sync(c *sketch.Codec, templates int) {
 		c.Fail("got a flow of weights %v, %v and cut %v; want more than 0", f.settled.weight, f.recent.weight, f.cut)
 	}
 	for i, t := range f.steps {
-		if t < -1 || int(t) >= templates {
-			c.Fail("got a step of template %d; want less than %d", t, templates)
+		if t < -1 || int(t) >= limit {
+			c.Fail("got a step of template %d; want less than %d", t, limit)
 			return
 		}
 		for t >= 0 && int(t) >= len(f.local) {

@@ -27,8 +27,8 @@ const (
 
 // step is a template within a session.
 type step struct {
-	step int16
-	n    uint16
+	template int32
+	n        uint32
 }
 
 // session is the records that share an identifier.
@@ -56,9 +56,9 @@ type session struct {
 
 func (s *session) have() []step { return s.steps[:s.nsteps] }
 
-func (s *session) has(step int) bool {
+func (s *session) has(template int) bool {
 	for i := range s.steps[:s.nsteps] {
-		if int(s.steps[i].step) == step {
+		if int(s.steps[i].template) == template {
 			return true
 		}
 	}
@@ -213,23 +213,23 @@ func (s *Sessions) flow(key uint64) int16 {
 	return -1
 }
 
-// Test tells what the record makes of its session. severity is added to the
+// Test tells what the record, as the given step, makes of its session. severity is added to the
 // surprise of a template that is not usual in such sessions; orderCut is the
 // calibrated surprise from which disorder is odd, threshold what both come out as.
-func (s *Sessions) Test(template int, severity, orderCut, threshold float64) (odd Odd) {
+func (s *Sessions) Test(step int, severity, orderCut, threshold float64) (odd Odd) {
 	if s.primary < 0 {
 		return odd
 	}
 	flow := s.hits[s.primary].flow
 	f := &s.flows[flow]
-	at := f.step(template)
+	at := f.step(step)
 	for i := range s.hits {
 		h := &s.hits[i]
 		if h.flow != flow || h.session < 0 {
 			continue
 		}
 		ses := &s.pool[h.session]
-		if ses.told || at >= 0 && ses.has(at) {
+		if ses.told || ses.has(step) {
 			continue
 		}
 		surprise := f.unexpected(at)
@@ -238,12 +238,12 @@ func (s *Sessions) Test(template int, severity, orderCut, threshold float64) (od
 		}
 		if sum := float64(ses.sum) + excess(surprise); surprise > flowFree {
 			if n := sum / f.cut * threshold; n > odd.Nats {
-				odd = ses.odd(Unexpected, n, template, -1, surprise)
+				odd = ses.odd(Unexpected, n, step, -1, surprise)
 			}
 		}
 		if claim, because := f.disorder(at, ses.have()); because >= 0 && claim > float64(ses.disorder) {
 			if n := f.orders.Surprise(claim) / orderCut * threshold; n > odd.Nats {
-				odd = ses.odd(Disorder, n, template, int(f.steps[because]), claim)
+				odd = ses.odd(Disorder, n, step, int(f.steps[because]), claim)
 			}
 		}
 	}
@@ -258,8 +258,9 @@ func (s *Sessions) Tell(id string) {
 	}
 }
 
-// Learn adds the record to its sessions.
-func (s *Sessions) Learn(template int, templates []Template, severity float64, now int64, seq uint64) {
+// Learn adds the record to its sessions: as the given step, its identifiers
+// in the slots of the given template.
+func (s *Sessions) Learn(template, step int, templates []Template, severity float64, now int64, seq uint64) {
 	for i := range s.hits {
 		h := &s.hits[i]
 		slot := &templates[template].Slots[h.slot]
@@ -282,7 +283,7 @@ func (s *Sessions) Learn(template int, templates []Template, severity float64, n
 			}
 		}
 		if h.session >= 0 {
-			s.event(h, i == s.primary || s.primary >= 0 && h.flow == s.hits[s.primary].flow, template, severity, now, seq)
+			s.event(h, i == s.primary || s.primary >= 0 && h.flow == s.hits[s.primary].flow, step, severity, now, seq)
 		}
 	}
 }
@@ -348,29 +349,23 @@ func (s *Sessions) event(h *hit, primary bool, template int, severity float64, n
 	}
 	s.unlink(h.session)
 	s.link(h.session)
-	at := f.learnStep(template)
-	if at < 0 {
-		return
-	}
 	for i := range ses.have() {
-		if st := &ses.steps[i]; int(st.step) == at {
-			if st.n < 1<<16-1 {
-				st.n++
-			}
+		if st := &ses.steps[i]; int(st.template) == template {
+			st.n++
 			return
 		}
 	}
-	surprise := f.unexpected(at)
-	if surprise > flowFree {
+	at := f.step(template)
+	if surprise := f.unexpected(at); surprise > flowFree {
 		ses.sum += float32(excess(surprise + severity))
 	}
 	claim, _ := f.disorder(at, ses.have())
 	ses.disorder = max(ses.disorder, float32(claim))
 	if ses.settled && ses.primary*2 >= ses.events {
-		f.presence(at, ses.have())
+		f.late(template, ses.have())
 	}
 	if ses.nsteps < sessionSteps {
-		ses.steps[ses.nsteps] = step{int16(at), 1}
+		ses.steps[ses.nsteps] = step{int32(template), 1}
 		ses.nsteps++
 	}
 }

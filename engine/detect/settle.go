@@ -128,7 +128,7 @@ func (s *Sessions) absent(f *Flow, ses *session) (sum float64, step, because int
 		return
 	}
 	for j, t := range f.steps {
-		if t < 0 || ses.has(j) {
+		if t < 0 || ses.has(int(t)) {
 			continue
 		}
 		m, b := f.missing(j, ses.have())
@@ -185,32 +185,30 @@ func (e *session) sync(c *sketch.Codec) {
 		e.nsteps = 0
 	}
 	for i := range e.steps[:e.nsteps] {
-		u := uint16(e.steps[i].step)
-		c.U16(&u)
-		e.steps[i].step = int16(u)
-		c.U16(&e.steps[i].n)
+		c.I32(&e.steps[i].template)
+		c.U32(&e.steps[i].n)
 	}
 }
 
-// Sync passes the state through c; templates is how many the model has.
-func (s *Sessions) Sync(c *sketch.Codec, templates int) {
+// Sync passes the state through c; the model has so many templates, and steps below limit.
+func (s *Sessions) Sync(c *sketch.Codec, templates, limit int) {
 	sketch.List(c, &s.flows, flowsMax, func(c *sketch.Codec, f *Flow) {
 		if c.Reading() {
 			*f = newFlow(0)
 		}
-		f.sync(c, templates)
+		f.sync(c, limit)
 	})
 	sketch.List(c, &s.pool, sessionsMax, func(c *sketch.Codec, e *session) { e.sync(c) })
 	sketch.List(c, &s.free, sessionsMax, func(c *sketch.Codec, v *int32) { c.I32(v) })
 	s.done.sync(c)
 	if c.Reading() && c.Err() == nil {
-		s.rebuild(c, templates)
+		s.rebuild(c, templates, limit)
 	}
 }
 
 // rebuild makes the index anew and checks every link: each place of the pool
 // must be in exactly one list or free.
-func (s *Sessions) rebuild(c *sketch.Codec, templates int) {
+func (s *Sessions) rebuild(c *sketch.Codec, templates, limit int) {
 	s.index = make(map[uint64]int32, len(s.pool))
 	seen := make([]bool, len(s.pool))
 	visit := func(n int32) bool {
@@ -238,7 +236,7 @@ func (s *Sessions) rebuild(c *sketch.Codec, templates int) {
 				ok = int(e.flow) == flow
 			}
 			for _, st := range e.have() {
-				ok = ok && st.step >= 0 && int(st.step) < len(s.flows[e.flow].steps)
+				ok = ok && st.template >= 0 && int(st.template) < limit
 			}
 			if !ok {
 				c.Fail("got a session that does not fit its list")

@@ -28,6 +28,8 @@ type Slot struct {
 	values Category
 	number *Numeric
 	nets   *[levelNets]Category
+	// key and netKey are the places of the slot's key in the pooled counts, plus one.
+	key, netKey int16
 	// Ident is how much the slot looks like a session identifier.
 	Ident Ident
 }
@@ -65,13 +67,13 @@ func (s *Params) Test(t *Slot, p *drain.Param) (Code, float64) {
 			return Outlier, s.numbers.Surprise(claim)
 		}
 	}
-	if t.values.class() == 0 || !enumerable(p) || t.counter() || t.values.Known(xxhash.Sum64(p.Value)) {
+	if t.key == 0 || t.values.class() == 0 || !enumerable(p) || t.counter() || t.values.Known(xxhash.Sum64(p.Value)) {
 		return None, 0
 	}
 	if p.Kind == drain.Number && t.number != nil && t.number.Within(p.Num) {
 		return None, 0 // between known numbers: a measure with few values so far
 	}
-	return NewValue, s.values.Surprise(&t.values)
+	return NewValue, s.values.Surprise(&t.values, t.key-1)
 }
 
 // Learn counts a value of the slot.
@@ -79,7 +81,7 @@ func (s *Params) Learn(t *Slot, p *drain.Param) {
 	t.n++
 	switch p.Kind {
 	case drain.IPv4:
-		s.learnNet(t, p.Value)
+		s.learnNet(t, p)
 		return
 	case drain.Number:
 		s.learnNumber(t, p.Num)
@@ -88,7 +90,10 @@ func (s *Params) Learn(t *Slot, p *drain.Param) {
 		return
 	}
 	hash := xxhash.Sum64(p.Value)
-	s.values.Learn(&t.values, !t.values.Known(hash))
+	if t.key == 0 {
+		t.key = s.values.Key(keyOf(p)) + 1
+	}
+	s.values.Learn(&t.values, t.key-1, !t.values.Known(hash))
 	t.values.Learn(hash, p.Value)
 }
 
@@ -113,6 +118,21 @@ func (s *Params) learnNumber(t *Slot, v float64) {
 	t.number.Learn(v)
 }
 
+// keyOf is what slots whose values obey the same rules have in common: the
+// name written before the value, else its letters up to the first digit.
+func keyOf(p *drain.Param) uint64 {
+	if len(p.Key) > 0 {
+		return xxhash.Sum64(p.Key)
+	}
+	n := 0
+	if p.Kind != drain.Word && p.Kind != drain.IPv4 {
+		for n < len(p.Value) && (p.Value[n] < '0' || p.Value[n] > '9') {
+			n++
+		}
+	}
+	return xxhash.Sum64(p.Value[:n]) + uint64(p.Kind)
+}
+
 // prefix returns the first level+1 numbers of an IPv4 address.
 func prefix(addr []byte, level int) []byte {
 	for i, c := range addr {
@@ -127,31 +147,32 @@ func prefix(addr []byte, level int) []byte {
 }
 
 func (s *Params) testNet(t *Slot, addr []byte) (Code, float64) {
-	if t.nets == nil {
+	if t.nets == nil || t.netKey == 0 {
 		return None, 0
 	}
 	for level := range t.nets {
 		k := &t.nets[level]
 		if k.class() > 0 && !k.Known(xxhash.Sum64(prefix(addr, level))) {
-			return NewNetwork, s.nets.Surprise(k)
+			return NewNetwork, s.nets.Surprise(k, t.netKey-1)
 		}
 	}
 	return None, 0
 }
 
-func (s *Params) learnNet(t *Slot, addr []byte) {
+func (s *Params) learnNet(t *Slot, p *drain.Param) {
 	if t.nets == nil {
 		t.nets = new([levelNets]Category)
+		t.netKey = s.nets.Key(keyOf(p)) + 1
 	}
 	for level := range t.nets {
 		k := &t.nets[level]
 		if k.open {
 			continue
 		}
-		p := prefix(addr, level)
-		hash := xxhash.Sum64(p)
-		s.nets.Learn(k, !k.Known(hash))
-		k.Learn(hash, p)
+		net := prefix(p.Value, level)
+		hash := xxhash.Sum64(net)
+		s.nets.Learn(k, t.netKey-1, !k.Known(hash))
+		k.Learn(hash, net)
 	}
 }
 
@@ -194,6 +215,13 @@ func (t *Slot) Sync(c *sketch.Codec) {
 	c.F32(&t.rising)
 	c.F64(&t.last)
 	t.values.Sync(c)
+	key, net := uint16(t.key), uint16(t.netKey)
+	c.U16(&key)
+	c.U16(&net)
+	t.key, t.netKey = int16(key), int16(net)
+	if c.Reading() && (key > closedKeysMax || net > closedKeysMax) {
+		c.Fail("got key places %d and %d; want at most %d", key, net, closedKeysMax)
+	}
 	t.Ident.Sync(c)
 	has := t.number != nil
 	if c.Bool(&has); has {
@@ -211,6 +239,11 @@ func (t *Slot) Sync(c *sketch.Codec) {
 			t.nets[i].Sync(c)
 		}
 	}
+}
+
+// Fits tells whether the slot's places are those of s, after both were read.
+func (s *Params) Fits(t *Slot) bool {
+	return t.key >= 0 && int(t.key) <= len(s.values.keys) && t.netKey >= 0 && int(t.netKey) <= len(s.nets.keys)
 }
 
 // Sync passes the state through c.

@@ -39,10 +39,15 @@ func (t *Template) Follow(c *drain.Cluster, params int) (fresh bool) {
 			t.Slots = t.Slots[:0]
 		}
 	}
+	t.Widen(params)
+	return fresh
+}
+
+// Widen makes room for the slots of so many parameters.
+func (t *Template) Widen(params int) {
 	for len(t.Slots) < min(params, slotsMax) {
 		t.Slots = append(t.Slots, Slot{})
 	}
-	return fresh
 }
 
 // Tick counts a record at now and tells whether it is the first in its second.
