@@ -42,8 +42,7 @@ type alien struct {
 // aliens are names from Fluent Bit's loki and http outputs, from grafana-loki,
 // from Promtail and Alloy, and those that people guess.
 func aliens() []alien {
-	const queue = "Fluent Bit's filesystem storage (storage.type filesystem) is the queue"
-	return []alien{
+	return append(unneeded(), []alien{
 		{name: "uri", use: "url"},
 		{name: "endpoint", use: "url"},
 		{name: "address", use: "url"},
@@ -103,6 +102,13 @@ func aliens() []alien {
 		{name: "state_path", use: "state_file"},
 		{name: "state_dir", use: "state_file"},
 		{name: "config", use: "config_file"},
+	}...)
+}
+
+// unneeded are options of the peers for which there is no counterpart, as none is needed.
+func unneeded() []alien {
+	const queue = "Fluent Bit's filesystem storage (storage.type filesystem) is the queue"
+	return []alien{
 		{name: "batch_wait", why: "a chunk is sent when Fluent Bit flushes it; [SERVICE] flush sets how often"},
 		{name: "loglevel", why: "Fluent Bit's log_level is used"},
 		{name: "buffer", why: queue},

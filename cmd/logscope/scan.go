@@ -179,12 +179,12 @@ func (s *scanner) scan(ctx context.Context, in input) error {
 			s.lines(in.name, line, lines)
 			line += uint64(len(lines))
 		}
-		s.progress.show(before+b.read, &s.sum)
 		if src.live || s.progress != nil {
 			if err := s.flush(); err != nil {
 				return err
 			}
 		}
+		s.progress.show(before+b.read, &s.sum) // after what it must not stand before
 		if err := s.outError(); err != nil {
 			return err
 		}
