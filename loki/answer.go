@@ -134,7 +134,7 @@ func judgeError(err error) verdict {
 	case errors.As(err, &dns) && dns.IsNotFound:
 		e.Advice = "check the host in url"
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
-		e.Err = fmt.Errorf("Loki did not answer in time: %w", err)
+		e.Err = fmt.Errorf("no answer in time: %w", err)
 	}
 	return verdict{action: actUnreachable, err: e}
 }

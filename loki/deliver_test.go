@@ -110,7 +110,7 @@ func TestDeliverHang(t *testing.T) {
 	if len(left) != 2 || rep.Attempts != 1 || rep.Status[0] != 1 {
 		t.Errorf("got %d left, %+v; want both pushes left after one attempt", len(left), rep)
 	}
-	if e := asError(t, rep.Err); e.Status != 0 || !strings.Contains(e.Error(), "did not answer in time") {
+	if e := asError(t, rep.Err); e.Status != 0 || !strings.Contains(e.Error(), "no answer in time") {
 		t.Errorf("got %v; want a timeout", e)
 	}
 }
@@ -490,5 +490,23 @@ func TestDeliverHugeAnswerIsBounded(t *testing.T) {
 	a := c.post(t.Context(), &Push{Body: makePush(t, 1, streamA).Body})
 	if len(a.body) != answerBytesMax {
 		t.Errorf("read %d bytes of the answer; want %d", len(a.body), answerBytesMax)
+	}
+}
+
+func TestJudgeErrors(t *testing.T) {
+	for name, tc := range map[string]struct {
+		err    error
+		action action
+		words  string
+	}{
+		"unknown host": {&net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "loki", IsNotFound: true}}, actUnreachable, "check the host in url"},
+		"DNS is down":  {&net.OpError{Op: "dial", Err: &net.DNSError{Err: "server misbehaving", Name: "loki", IsTemporary: true}}, actUnreachable, "server misbehaving"},
+		"time is up":   {context.DeadlineExceeded, actUnreachable, "no answer in time"},
+		"token file":   {&Error{Err: errWire, Config: true}, actBlock, "not a push"},
+	} {
+		v := judgeError(tc.err)
+		if v.action != tc.action || !strings.Contains(v.err.Error(), tc.words) {
+			t.Errorf("%s: got action %d, %v; want %d and %q", name, v.action, v.err, tc.action, tc.words)
+		}
 	}
 }
