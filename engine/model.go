@@ -241,12 +241,16 @@ func (m *model) learnRoute(now int64) bool {
 	return true
 }
 
-// stepText names a step of a session.
+// stepText names a step of a session: a template, or the route of a request.
 func (m *model) stepText(step int) string {
-	if step%2 == 1 {
-		return m.access.Text(step / 2)
+	switch at := step / 2; {
+	case step < 0:
+	case step%2 == 1 && at < m.access.Len():
+		return m.access.Text(at)
+	case step%2 == 0 && at < len(m.names):
+		return m.names[at].text
 	}
-	return m.names[step/2].text
+	return "?"
 }
 
 // bytes is roughly what the model costs.

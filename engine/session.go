@@ -29,8 +29,8 @@ func (m *model) sessionEnd(e *Engine, odd *detect.Odd) {
 	if odd.Missing {
 		v.Reason = ReasonIncomplete
 		v.Template = m.stepText(odd.Step)
-		if odd.Step%2 == 0 {
-			v.TemplateID = m.names[odd.Step/2].id
+		if at := odd.Step / 2; odd.Step%2 == 0 && at < len(m.names) {
+			v.TemplateID = m.names[at].id
 		}
 	}
 	m.explainOdd(&v, odd)

@@ -30,7 +30,9 @@ func (m *model) pause(e *Engine, before, now int64) {
 			m.deadlines[i] += gap
 		}
 	}
-	m.due += gap
+	if m.due != 0 {
+		m.due += gap
+	}
 	if m.seen < uint64(m.cfg.Warmup) {
 		return
 	}

@@ -1,11 +1,203 @@
 package engine
 
-import "errors"
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
 
-// Snapshot appends the learned state to dst.
-func (e *Engine) Snapshot(dst []byte) []byte { return append(dst, "LSCP"...) }
+	"github.com/cespare/xxhash/v2"
 
-// Restore replaces the learned state by that of a snapshot.
+	"github.com/logscope/logscope/engine/detect"
+	"github.com/logscope/logscope/engine/sketch"
+)
+
+// A snapshot is the learned state of an Engine as bytes:
+//
+//	offset  size  what
+//	0       8     "LOGSCOPE", the magic
+//	8       4     version, 1
+//	12      8     length n of the payload
+//	20      n     payload
+//	20+n    8     xxhash64 of all bytes before
+//
+// Integers are little endian; numbers with a fraction are their IEEE 754 bits
+// as integers; a string or list is its length in 4 bytes, then its bytes or
+// items. The payload:
+//
+//	8        records scored, which number the events
+//	4        number of models; then each, the least recently used first:
+//	  4 + n    name of the stream
+//	  4 + n    state of the miner (drain.Miner.AppendState)
+//	  26       clock: model time 8, record time of it 8, votes 1, timed 1, last record time 8
+//	  8        records seen
+//	  4 + ...  templates by index, each with count, rate, gaps and slots
+//	           (detect.Template.Sync), and the identity and text of its cluster
+//	  49       novelty of templates, then of routes: N, N1, news, span, burst
+//	  ...      pooled counts of parameters (detect.Params.Sync)
+//	  ...      the stream's own gaps (detect.Gaps.Sync)
+//	  ...      routes and characters of requests (detect.Access.Sync)
+//	  ...      sessions: flows, pool, free places (detect.Sessions.Sync)
+//
+// Everything is bounded by the limits of the packages; a reader refuses more
+// before it allocates.
+const (
+	snapshotMagic   = "LOGSCOPE"
+	snapshotVersion = 1
+	snapshotHeader  = 20
+	snapshotSum     = 8
+	// streamMax bounds the name of a stream in a snapshot.
+	streamMax = 4096
+	// textMax bounds a template's text in a snapshot.
+	textMax = 1 << 16
+)
+
+// ErrSnapshot is wrapped by every error of Restore.
+var ErrSnapshot = errors.New("not a usable snapshot")
+
+// Snapshot appends the learned state to dst. Events not taken yet are not in it.
+func (e *Engine) Snapshot(dst []byte) []byte {
+	start := len(dst)
+	dst = append(dst, snapshotMagic...)
+	dst = binary.LittleEndian.AppendUint32(dst, snapshotVersion)
+	dst = binary.LittleEndian.AppendUint64(dst, 0)
+	c := sketch.NewWriter(dst)
+	c.U64(&e.seq)
+	n := uint32(len(e.models))
+	c.U32(&n)
+	for el := e.recent.Back(); el != nil; el = el.Prev() {
+		el.Value.(*model).sync(c)
+	}
+	dst = c.Bytes()
+	binary.LittleEndian.PutUint64(dst[start+12:], uint64(len(dst)-start-snapshotHeader))
+	return binary.LittleEndian.AppendUint64(dst, xxhash.Sum64(dst[start:]))
+}
+
+// Restore replaces the learned state by that of a snapshot. Damaged,
+// truncated and newer data are refused with an error that says which, and
+// leave the Engine as it was. Data that are none of that but were made to
+// mislead are refused as well, or give an Engine that works.
 func (e *Engine) Restore(data []byte) error {
-	return errors.New("cannot restore: not a snapshot")
+	payload, err := openSnapshot(data)
+	if err != nil {
+		return fmt.Errorf("cannot restore: %w: %w", ErrSnapshot, err)
+	}
+	fresh, err := New(e.cfg)
+	if err != nil {
+		return err
+	}
+	c := sketch.NewReader(payload)
+	c.U64(&fresh.seq)
+	var n uint32
+	c.U32(&n)
+	for i := uint32(0); i < n && c.Err() == nil; i++ {
+		m := newModel("", &e.cfg)
+		m.sync(c)
+		if _, twice := fresh.models[m.stream]; twice {
+			c.Fail("got two models of stream %q", m.stream)
+		}
+		if c.Err() == nil {
+			fresh.models[m.stream] = fresh.recent.PushFront(m)
+		}
+	}
+	if err := c.Err(); err != nil {
+		return fmt.Errorf("cannot restore: %w: %w", ErrSnapshot, err)
+	}
+	if rest := len(c.Bytes()); rest > 0 {
+		return fmt.Errorf("cannot restore: %w: got %d bytes behind the last model; want none", ErrSnapshot, rest)
+	}
+	for len(fresh.models) > e.cfg.ModelsMax {
+		fresh.evict(fresh.recent.Back())
+	}
+	e.adopt(fresh)
+	return nil
+}
+
+// adopt takes over the models of a restored Engine; counts since New go on.
+func (e *Engine) adopt(fresh *Engine) {
+	e.models, e.recent, e.seq, e.last = fresh.models, fresh.recent, fresh.seq, nil
+	for el := e.recent.Front(); el != nil; el = el.Next() {
+		el.Value.(*model).cfg = &e.cfg
+	}
+}
+
+// openSnapshot checks the frame and returns the payload.
+func openSnapshot(data []byte) ([]byte, error) {
+	if len(data) < snapshotHeader+snapshotSum {
+		return nil, fmt.Errorf("got %d bytes; want at least %d", len(data), snapshotHeader+snapshotSum)
+	}
+	if !bytes.HasPrefix(data, []byte(snapshotMagic)) {
+		return nil, fmt.Errorf("got %q at the start; want %q", data[:8], snapshotMagic)
+	}
+	if v := binary.LittleEndian.Uint32(data[8:]); v != snapshotVersion {
+		return nil, fmt.Errorf("got version %d; want %d", v, snapshotVersion)
+	}
+	n := binary.LittleEndian.Uint64(data[12:])
+	if want := uint64(len(data) - snapshotHeader - snapshotSum); n != want {
+		return nil, fmt.Errorf("got a payload of %d bytes; want %d", want, n)
+	}
+	end := len(data) - snapshotSum
+	got, want := xxhash.Sum64(data[:end]), binary.LittleEndian.Uint64(data[end:])
+	if got != want {
+		return nil, fmt.Errorf("got checksum %016x; want %016x", got, want)
+	}
+	return data[snapshotHeader:end], nil
+}
+
+// sync passes a model through c.
+func (m *model) sync(c *sketch.Codec) {
+	c.Str(&m.stream, streamMax)
+	var state []byte
+	if !c.Reading() {
+		state = m.miner.AppendState(nil)
+	}
+	if c.Blob(&state, int(m.cfg.MemoryMax)); c.Reading() && c.Err() == nil {
+		if rest, err := m.miner.ReadState(state); err != nil {
+			c.Fail("stream %q: %w", m.stream, err)
+		} else if len(rest) > 0 {
+			c.Fail("stream %q: got %d bytes behind the miner's state; want none", m.stream, len(rest))
+		}
+	}
+	m.clock.Sync(c)
+	c.I64(&m.last)
+	c.U64(&m.seen)
+	sketch.List(c, &m.templates, templatesLimit, func(c *sketch.Codec, t *detect.Template) { t.Sync(c) })
+	sketch.List(c, &m.names, templatesLimit, func(c *sketch.Codec, n *name) {
+		c.U64(&n.id)
+		c.Str(&n.text, textMax)
+	})
+	m.novelty.Sync(c)
+	m.routes.Sync(c)
+	m.params.Sync(c)
+	m.pace.Sync(c)
+	m.access.Sync(c)
+	m.sessions.Sync(c, len(m.templates), 2*max(len(m.templates), m.access.Len()))
+	if c.Reading() && c.Err() == nil {
+		m.check(c)
+	}
+}
+
+// check finishes reading: what follows from the rest is computed, and places
+// in other parts must exist.
+func (m *model) check(c *sketch.Codec) {
+	if len(m.names) != len(m.templates) {
+		c.Fail("got %d names for %d templates", len(m.names), len(m.templates))
+		return
+	}
+	fits := func(s *detect.Slot) {
+		if !m.params.Fits(s) {
+			c.Fail("got a slot whose key is not counted")
+		}
+	}
+	m.access.Slots(fits)
+	m.deadlines = make([]int64, len(m.templates))
+	for i := range m.templates {
+		t := &m.templates[i]
+		for j := range t.Slots {
+			fits(&t.Slots[j])
+		}
+		if m.deadlines[i] = t.Gaps.Deadline(); m.deadlines[i] != 0 && (m.due == 0 || m.deadlines[i] < m.due) {
+			m.due = m.deadlines[i]
+		}
+	}
 }

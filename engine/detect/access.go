@@ -190,6 +190,9 @@ func cell(seed, a, b uint32) uint32 {
 	return (h ^ h>>15) & (gramCells - 1)
 }
 
+// Len returns how many routes are known.
+func (a *Access) Len() int { return len(a.table) }
+
 // Bytes is roughly what the requests cost.
 func (a *Access) Bytes() int {
 	n := 4*len(a.grams) + 8*len(a.known)
