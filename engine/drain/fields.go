@@ -46,6 +46,7 @@ func roleOf(key []byte) role {
 // parameters, the message is free text. It reports false for what is no
 // object up to the end of the line.
 func (s *scanner) scanJSON(i int) bool {
+	s.escaped = true
 	end, ok := s.object(i, 0, 0)
 	if !ok {
 		return false
@@ -53,7 +54,7 @@ func (s *scanner) scanJSON(i int) bool {
 	if end = skipSpaces(s.line, end); end < len(s.line) && len(s.toks) < tokensMax && len(s.params) < paramsMax {
 		return false
 	}
-	return len(s.toks) > 0 || end == len(s.line)
+	return len(s.toks) > 0 || s.timed || s.level != NoLevel
 }
 
 // object reads a JSON object at i whose keys are written behind the first n bytes of s.path.
@@ -178,6 +179,9 @@ func (s *scanner) field(key []byte, i, end int) {
 		}
 	case textField:
 		if !s.texted {
+			for end-i >= 2 && s.escaped && s.line[end-2] == '\\' && (s.line[end-1] == 'n' || s.line[end-1] == 'r') {
+				end -= 2
+			}
 			s.texted, s.text0, s.text1 = true, i, end
 			if stop := s.text(i, min(end, max(i, scanMax))); stop < end && skipSpaces(s.line[:end], stop) < end {
 				s.begin(stop)

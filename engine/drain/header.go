@@ -405,7 +405,11 @@ func (h *header) group(i int) (end int, ok bool) {
 	if end < len(b) && !isSpace(b[end]) && b[end] != '[' && b[end] != '|' {
 		return 0, false
 	}
-	if level := levelOf(inner); level != NoLevel && h.part <= afterTime {
+	name := inner
+	if colon := bytes.LastIndexByte(inner, ':'); colon >= 0 {
+		name = inner[colon+1:] // Apache's [core:error]
+	}
+	if level := levelOf(name); level != NoLevel && h.part <= afterTime {
 		h.level = level
 		h.accept(end, afterLevel)
 		return end, true
@@ -432,6 +436,9 @@ func isThread(inner []byte) bool {
 	word := inner
 	if space >= 0 {
 		word = inner[:space]
+		if string(word) == "pid" || string(word) == "tid" || string(word) == "thread" {
+			return true
+		}
 		if !bytes.ContainsAny(word, "0123456789") || bytes.IndexByte(word, '-') < 0 {
 			return false
 		}

@@ -1,9 +1,11 @@
 package drain
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/cespare/xxhash/v2"
@@ -78,6 +80,9 @@ type Miner struct {
 	sets     map[int][]*wildSet // token count to the sets of variable positions in use
 	aliases  aliases
 
+	block    [][]byte // of Begin, what is left of it
+	blockRaw bool
+
 	bytes   int64
 	evicted uint64
 	batch   uint64
@@ -135,6 +140,7 @@ func (m *Miner) Parse(out *Line, line []byte, raw bool) {
 	if !raw || m.scan.timed {
 		out.Time = m.dates.settle(out.Time)
 	}
+	m.advance(line)
 	at, ok := m.known[string(m.scan.skel)]
 	var c *cluster
 	if ok {
@@ -143,16 +149,62 @@ func (m *Miner) Parse(out *Line, line []byte, raw bool) {
 		c = m.clusters[s.cluster]
 		m.touch(c)
 	} else {
-		m.batch++
-		c = m.learn(m.scan.skel)
-		m.settle()
-		if !c.live { // merged into another
-			c = m.clusters[m.skeletons[m.known[string(m.scan.skel)]].cluster]
-		}
+		c = m.learnNow(out, line, raw)
 	}
 	out.New = c.Count == 0
 	c.Count++
 	m.finish(out, c)
+}
+
+// learnNow learns the scanned line, whose skeleton is not known, and with it
+// what is left of the block if it founds a template.
+func (m *Miner) learnNow(out *Line, line []byte, raw bool) *cluster {
+	m.batch++
+	c := m.learn(m.scan.skel)
+	if len(m.fresh) > 0 && len(m.block) > 0 {
+		rest := m.block
+		m.block = nil
+		m.settleLines(rest, m.blockRaw)
+		message, level, when := out.Message, out.Level, out.Time
+		m.read(out, line, raw)
+		out.Message, out.Level, out.Time = message, level, when
+	} else {
+		m.settle()
+	}
+	if at, ok := m.known[string(m.scan.skel)]; ok {
+		return m.clusters[m.skeletons[at].cluster]
+	}
+	// The rest of the block drove it out again.
+	m.batch++
+	c = m.learn(m.scan.skel)
+	m.settle()
+	if !c.live {
+		c = m.clusters[m.skeletons[m.known[string(m.scan.skel)]].cluster]
+	}
+	return c
+}
+
+// Begin is Settle put off: nothing is read twice unless it must be. When a
+// line of the block founds a template, the rest of the block is settled before
+// that line is answered; a block of known templates is parsed in one pass. The
+// lines are to be parsed next and in order, and must not change until then;
+// the Miner keeps no reference to them after the last, or after a Parse of
+// another line.
+func (m *Miner) Begin(lines [][]byte, raw bool) { m.block, m.blockRaw = lines, raw }
+
+// advance takes the line off the block.
+func (m *Miner) advance(line []byte) {
+	if len(m.block) == 0 {
+		return
+	}
+	next := m.block[0]
+	if len(next) != len(line) || len(line) > 0 && &next[0] != &line[0] {
+		m.block = nil
+		return
+	}
+	if m.block = m.block[1:]; len(m.block) == 0 {
+		m.block = nil
+	}
 }
 
 // Match parses the line and learns nothing; Cluster is nil where no template fits.
@@ -177,6 +229,11 @@ func (m *Miner) Match(out *Line, line []byte, raw bool) {
 // as the block's new templates fit into the limits.
 func (m *Miner) Settle(lines [][]byte, raw bool) {
 	m.batch++
+	m.block = nil
+	m.settleLines(lines, raw)
+}
+
+func (m *Miner) settleLines(lines [][]byte, raw bool) {
 	var out Line
 	for _, line := range lines {
 		m.read(&out, line, raw)
@@ -501,7 +558,11 @@ func withPosition(set []uint16, p uint16) []uint16 {
 
 // merge puts each touched cluster into the most general one that covers it.
 func (m *Miner) merge() {
-	for _, at := range m.touched {
+	// The one that has counted most is first, so that it keeps its Index.
+	slices.SortFunc(m.touched, func(a, b int32) int {
+		return cmp.Or(cmp.Compare(m.clusters[b].Count, m.clusters[a].Count), cmp.Compare(a, b))
+	})
+	for _, at := range slices.Compact(m.touched) {
 		c := m.clusters[at]
 		if !c.live {
 			continue
@@ -529,7 +590,9 @@ func (m *Miner) unite(c, root *cluster) {
 		root.wild = nil
 		m.unlink(c)
 		m.bytes -= c.size()
-		m.aliases.add(c.ID, c.Index, c.Gen)
+		if c.Count > 0 {
+			m.aliases.add(c.ID, c.Index, c.Gen)
+		}
 		m.rename(c, text, wild)
 		c.Rev++
 		c.near = newNear(len(root.near))
@@ -541,6 +604,7 @@ func (m *Miner) unite(c, root *cluster) {
 	} else if c.Count > 0 {
 		m.aliases.add(c.ID, root.Index, root.Gen)
 	}
+	m.aliases.move(c, root)
 	root.Count += c.Count
 	root.batch = max(root.batch, c.batch)
 	for at := c.skeletons; at != none; {

@@ -84,14 +84,17 @@ type scanner struct {
 	text0, text1 int
 	// path holds the names of the JSON objects around a key, each with a dot behind it.
 	path []byte
-	tok  token
+	// start and skel0 are where the running token starts.
+	start, skel0 int
+	// escaped says that the text is that of a JSON string.
+	escaped bool
 	// unclosed says that the rest of the line closes no quote.
 	unclosed bool
 }
 
 func (s *scanner) reset(line []byte) {
 	s.line, s.skel, s.toks, s.params = line, s.skel[:0], s.toks[:0], s.params[:0]
-	s.copied, s.keyEnd, s.level, s.timed, s.texted, s.unclosed = 0, -1, NoLevel, false, false, false
+	s.copied, s.keyEnd, s.level, s.timed, s.texted, s.escaped, s.unclosed = 0, -1, NoLevel, false, false, false, false
 	s.path = s.path[:0]
 }
 
@@ -156,16 +159,29 @@ func (s *scanner) begin(i int) {
 		s.skel = append(s.skel, ' ')
 	}
 	s.copied = i
-	s.tok = token{line0: uint32(i), skel0: uint32(len(s.skel)), par0: uint16(len(s.params))}
+	// Filled in place: copying a struct whose parts were just written stalls.
+	s.toks = grow(s.toks)
+	t := &s.toks[len(s.toks)-1]
+	t.line0, t.skel0, t.par0, t.list = uint32(i), uint32(len(s.skel)), uint16(len(s.params)), false
+	s.start, s.skel0 = i, len(s.skel)
+}
+
+// grow adds one element, whose fields hold what was there before.
+func grow[T any](v []T) []T {
+	if n := len(v); n < cap(v) {
+		return v[:n+1]
+	}
+	var zero T
+	return append(v, zero)
 }
 
 func (s *scanner) end(i int) {
 	s.flush(i)
-	s.tok.line1, s.tok.skel1, s.tok.par1 = uint32(i), uint32(len(s.skel)), uint16(len(s.params))
-	if s.tok.skel1-s.tok.skel0 <= 2 && s.tok.par1 > s.tok.par0 && s.collapse() {
-		return
+	t := &s.toks[len(s.toks)-1]
+	t.line1, t.skel1, t.par1 = uint32(i), uint32(len(s.skel)), uint16(len(s.params))
+	if len(s.skel)-s.skel0 <= 2 && int(t.par0) < len(s.params) {
+		s.collapse()
 	}
-	s.toks = append(s.toks, s.tok)
 }
 
 // flush copies the constant text before i.
@@ -181,7 +197,7 @@ func (s *scanner) mask(i, end int, kind Kind, num float64) {
 	s.flush(i)
 	s.copied = end
 	n := len(s.skel)
-	if n >= int(s.tok.skel0)+2 && s.skel[n-1] == ',' && s.skel[n-2] == mark && i > 0 && s.line[i-1] == ',' {
+	if n >= s.skel0+2 && s.skel[n-1] == ',' && s.skel[n-2] == mark && i > 0 && s.line[i-1] == ',' {
 		// a,b,c: a list without spaces is one value.
 		last := &s.params[len(s.params)-1]
 		start := i - 1 - len(last.Value)
@@ -192,60 +208,72 @@ func (s *scanner) mask(i, end int, kind Kind, num float64) {
 		}
 	}
 	s.skel = append(s.skel, mark)
-	p := Param{Value: s.line[i:end:end], Kind: kind, Num: num}
+	s.params = grow(s.params)
+	p := &s.params[len(s.params)-1]
+	p.Value, p.Kind, p.Num, p.Key = s.line[i:end:end], kind, num, nil
 	if s.keyEnd == i {
 		p.Key = s.key
 	}
-	s.params = append(s.params, p)
 }
 
 // collapse makes one parameter of three and more values in a row: the length of a list must not decide the template.
-func (s *scanner) collapse() bool {
-	n := len(s.toks)
-	if n < 1 || !s.isValue(&s.tok, false) {
-		return false
+func (s *scanner) collapse() {
+	n := len(s.toks) - 1
+	tok := &s.toks[n]
+	if n < 1 || tok.par1-tok.par0 != 1 || !s.isValue(tok, false) && !s.isValue(tok, true) {
+		return
 	}
 	last := &s.toks[n-1]
 	comma := s.isValue(last, true)
-	if !comma && !s.isValue(last, false) || s.tok.par1-s.tok.par0 != 1 {
-		return false
+	if !comma && !s.isValue(last, false) {
+		return
 	}
 	long := 2
-	if !comma {
-		// Numbers with spaces between them are a vector, which is worth more apart.
-		if long = 2; s.params[s.tok.par0].Kind == Number {
-			long = vectorMax
-		}
+	kind := listKind(s.params[tok.par0].Kind)
+	if kind == Number {
+		// A row of numbers is a vector, which is worth more apart.
+		long = vectorMax
 	}
 	first := last
 	if !last.list {
 		if n < long {
-			return false
+			return
 		}
 		for i := n - long; i < n; i++ {
-			if !s.isValue(&s.toks[i], comma) || !comma && s.params[s.toks[i].par0].Kind != s.params[s.tok.par0].Kind {
-				return false
+			if !s.isValue(&s.toks[i], comma) || listKind(s.params[s.toks[i].par0].Kind) != kind {
+				return
 			}
 		}
 		first = &s.toks[n-long]
 	}
-	trailing := s.skel[s.tok.skel1-1] == ','
-	p := &s.params[first.par0]
-	end := s.tok.line1
+	end := tok.line1
+	trailing := s.skel[tok.skel1-1] == ','
 	if trailing {
 		end--
 	}
-	p.Value, p.Kind, p.Num = s.line[first.line0:end:end], Word, math.NaN()
+	p := &s.params[first.par0]
+	p.Value, p.Num = s.line[first.line0:end:end], math.NaN()
+	if comma {
+		p.Kind = Word
+	}
 	s.params = s.params[:first.par0+1]
 	s.skel = append(s.skel[:first.skel0], mark)
 	if trailing {
 		s.skel = append(s.skel, ',')
 	}
-	first.line1, first.skel1, first.par1, first.list = s.tok.line1, uint32(len(s.skel)), first.par0+1, true
+	first.line1, first.skel1, first.par1, first.list = tok.line1, uint32(len(s.skel)), first.par0+1, true
 	if first != last {
-		s.toks = s.toks[:n-long+1]
+		n -= long - 1
 	}
-	return true
+	s.toks = s.toks[:n]
+}
+
+// listKind is the kind as far as lists care.
+func listKind(k Kind) Kind {
+	if k == Hex || k == UUID {
+		return ID
+	}
+	return k
 }
 
 // isValue says that the token is one masked value, with a comma behind it if comma is set.
@@ -266,6 +294,12 @@ func (s *scanner) token(b []byte, i int) int {
 	for i < len(b) && b[i] > ' ' {
 		c := b[i]
 		switch {
+		case c == '\\' && s.escaped && i+1 < len(b) && isEscape(b[i+1]):
+			i += 2
+		case c == '.' && i+1 < len(b) && b[i+1] == '.':
+			for i < len(b) && b[i] == '.' {
+				i++
+			}
 		case classes[c] != 0:
 			i = s.word(b, i)
 		case c == '"':
@@ -276,7 +310,7 @@ func (s *scanner) token(b []byte, i int) int {
 			i = s.empty(b, i)
 		case c == ':' && i+2 < len(b) && b[i+1] == ':' && classes[b[i+2]]&(digit|hexa) != 0:
 			i = s.word(b, i)
-		case c == '=' && i+1 < len(b) && b[i+1] > ' ' && i > int(s.tok.line0) && isNamed(b[i-1]):
+		case c == '=' && i+1 < len(b) && b[i+1] > ' ' && i > s.start && isNamed(b[i-1]):
 			i = s.value(b, i+1)
 		default:
 			i++
@@ -285,10 +319,12 @@ func (s *scanner) token(b []byte, i int) int {
 	return i
 }
 
+func isEscape(c byte) bool { return c == 'n' || c == 't' || c == 'r' || c == '"' }
+
 // empty masks what is missing in a () or [] that stands alone: a program
 // printed an empty value there. Behind a name it is a call or a type.
 func (s *scanner) empty(b []byte, i int) int {
-	if i == int(s.tok.line0) && i+1 < len(b) && b[i+1] == b[i]+1+(b[i]>>6&1) && (i+2 == len(b) || !isAlnum(b[i+2])) {
+	if i == s.start && i+1 < len(b) && b[i+1] == b[i]+1+(b[i]>>6&1) && (i+2 == len(b) || !isAlnum(b[i+2])) {
 		s.mask(i+1, i+1, Word, math.NaN())
 	}
 	return i + 1
@@ -447,7 +483,7 @@ func colonInside(b []byte, i, j int, seen uint8, colons int) bool {
 	case next == '\\' && j == i+1:
 		return true
 	case next == ':':
-		return seen&^(hexa|digit) == 0 && j-i <= 4
+		return seen&^(hexa|digit) == 0 && (j-i <= 4 || colons > 0)
 	case classes[next] == 0:
 		return false
 	case seen&digit != 0 || colons > 0:
@@ -548,7 +584,7 @@ func (s *scanner) request(b []byte, i, end int) bool {
 	}
 	s.mask(target, stop, Path, math.NaN())
 	if stop+6 < end {
-		s.mask(stop+6, end, Number, math.NaN())
+		s.maskValue(stop+6, end)
 	}
 	return true
 }
@@ -569,7 +605,7 @@ func closing(b []byte, i int) int {
 
 // ticked masks 'x' and `x`, unless the sign is an apostrophe.
 func (s *scanner) ticked(b []byte, i int) int {
-	if i > int(s.tok.line0) && isAlnum(b[i-1]) {
+	if i > s.start && isAlnum(b[i-1]) {
 		return i + 1
 	}
 	limit := min(len(b), i+2*wordMax)

@@ -69,7 +69,7 @@ func readYearDate(b []byte, i int, t *stamp) int {
 // readClockBehind reads the clock that may follow a date ending at i.
 func readClockBehind(b []byte, i int, t *stamp) int {
 	if i+1 >= len(b) {
-		return i
+		return endOfDate(b, i)
 	}
 	p := i
 	switch b[i] {

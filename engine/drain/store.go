@@ -287,6 +287,15 @@ func (a *aliases) add(id uint64, index int, gen uint32) {
 	a.next = (a.next + 1) % aliasesMax
 }
 
+// move lets the ids that lead to one cluster lead to another.
+func (a *aliases) move(from, to *cluster) {
+	for i := range a.ring {
+		if e := &a.ring[i]; e.index == from.Index && e.gen == from.Gen {
+			e.index, e.gen = to.Index, to.Gen
+		}
+	}
+}
+
 func (a *aliases) find(id uint64) (index int, gen uint32, ok bool) {
 	at, ok := a.index[id]
 	if !ok {

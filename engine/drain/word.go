@@ -39,8 +39,8 @@ func classify(word []byte, seen uint8, colons int) (kind Kind, num float64, ok b
 	return ID, num, true
 }
 
-// isNumeric says that a number may start with c; # stands before one.
-func isNumeric(c byte) bool { return isDigit(c) || c == '-' || c == '+' || c == '#' }
+// isNumeric says that a number may start with c; # and * stand before one.
+func isNumeric(c byte) bool { return isDigit(c) || c == '-' || c == '+' || c == '#' || c == '*' }
 
 // classifyName is classify for a word without digits.
 func classifyName(word []byte, seen uint8, colons int) (Kind, bool) {
@@ -86,7 +86,7 @@ func kindOf(v []byte) (Kind, float64) {
 func readNum(w []byte) (v float64, ok bool) {
 	p := 0
 	neg := false
-	if w[0] == '#' {
+	if w[0] == '#' || w[0] == '*' {
 		if w = w[1:]; len(w) == 0 {
 			return math.NaN(), false
 		}
