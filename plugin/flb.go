@@ -55,7 +55,7 @@ func logscopeInit(plugin unsafe.Pointer, thread C.long) C.int {
 //export logscopeFlush
 func logscopeFlush(ctx, data unsafe.Pointer, size C.size_t, tag *C.char, thread C.long) C.int {
 	inst, ok := output.FLBPluginGetContext(ctx).(*instance)
-	if !ok {
+	if !ok || inst.pipe == nil {
 		return C.LOGSCOPE_RETRY
 	}
 	code := inst.flush(C.GoString(tag), unsafe.Slice((*byte)(data), int(size)), int64(thread))
@@ -71,12 +71,12 @@ func logscopePreExit(byReload C.int) C.int {
 //export logscopeExit
 func logscopeExit(ctx unsafe.Pointer) C.int {
 	inst, ok := output.FLBPluginGetContext(ctx).(*instance)
-	if !ok {
+	if !ok || inst.pipe == nil {
 		return C.LOGSCOPE_OK
 	}
+	host.leave(inst)
 	inst.close()
 	inst.sink.drain()
-	host.leave(inst)
 	// The byte that stands for the context: fluent-bit-go has no call to free it. Its entry in the
 	// package's map goes to the next context at this address, and holds no instance until then.
 	*inst = instance{}

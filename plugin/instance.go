@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,34 +17,45 @@ var version = "dev"
 
 // registry is what the plugin knows across its instances.
 type registry struct {
-	mu        sync.Mutex
-	next      int // number of the next instance, as in Fluent Bit's own names
-	live      int
-	reloading bool
+	mu   sync.Mutex
+	next int // number of the next instance, as in Fluent Bit's own names
+	live map[*instance]struct{}
 }
 
 // preRegister is called before the plugin is registered, at start and for a
-// hot reload: then the old instances still run.
+// hot reload: then the old instances still run, and are told.
 func (r *registry) preRegister(hot bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.reloading = hot
 	r.next = 0
+	for inst := range r.live {
+		if hot {
+			inst.pipe.Reload()
+		}
+	}
 }
 
-func (r *registry) enter() (name string) {
+// name is the next instance's.
+func (r *registry) name() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	name = fmt.Sprintf("logscope.%d", r.next)
 	r.next++
-	r.live++
-	return name
+	return fmt.Sprintf("logscope.%d", r.next-1)
 }
 
-func (r *registry) leave(*instance) {
+func (r *registry) enter(inst *instance) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.live--
+	if r.live == nil {
+		r.live = map[*instance]struct{}{}
+	}
+	r.live[inst] = struct{}{}
+}
+
+func (r *registry) leave(inst *instance) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.live, inst)
 }
 
 // instance is one [OUTPUT] section.
@@ -58,8 +70,7 @@ type instance struct {
 // newInstance reads the options through lookup and starts a pipeline. What is
 // wrong is logged, one line for each fault.
 func newInstance(r *registry, sink *hostLog, thread int64, lookup func(string) string) (*instance, bool) {
-	name := r.enter()
-	sink.prefix = "[output:logscope:" + name + "] "
+	sink.prefix = "[output:logscope:" + r.name() + "] "
 	inst := &instance{sink: sink, log: slog.New(sink.logQueue), initiate: thread}
 	settings, err := conf.Load(conf.Plugin, func(key string) (string, bool) {
 		value := lookup(key)
@@ -70,14 +81,21 @@ func newInstance(r *registry, sink *hostLog, thread int64, lookup func(string) s
 	}
 	if err != nil {
 		logFaults(inst.log, err)
-		r.leave(inst)
 		return nil, false
 	}
 	for _, warning := range settings.Warnings {
 		inst.log.Warn(warning)
 	}
-	inst.log.Info("version " + version + ": " + strings.Join(settings.Dump(), " "))
+	inst.logSettings(settings.Dump())
+	r.enter(inst)
 	return inst, true
+}
+
+// logSettings logs the options that were set, and on debug all of them.
+func (i *instance) logSettings(all []string) {
+	set := slices.DeleteFunc(slices.Clone(all), func(s string) bool { return strings.HasSuffix(s, "(default)") })
+	i.log.Info("version " + version + ": " + strings.Join(set, " "))
+	i.log.Debug("all options: " + strings.Join(all, " "))
 }
 
 // logFaults logs each of several joined errors in a line of its own.
@@ -90,9 +108,6 @@ func logFaults(log *slog.Logger, err error) {
 // flush takes a chunk to Loki. The work is done on a goroutine of its own,
 // since this one runs on the small stack of a Fluent Bit coroutine.
 func (i *instance) flush(tag string, data []byte, thread int64) pipeline.Code {
-	if i.pipe == nil {
-		return pipeline.Retry
-	}
 	if thread == i.initiate && !i.warned.Swap(true) {
 		i.log.Warn("flushes run on Fluent Bit's engine thread, where a slow Loki holds up every input and output: add 'Workers 1' to this output")
 	}
@@ -113,9 +128,6 @@ func (i *instance) guarded(tag string, data []byte) (code pipeline.Code) {
 }
 
 func (i *instance) close() {
-	if i.pipe == nil {
-		return
-	}
 	if err := i.pipe.Close(); err != nil {
 		i.log.Error(fmt.Sprintf("cannot close cleanly: %v", err))
 	}

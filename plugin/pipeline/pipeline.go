@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/logscope/logscope/engine"
@@ -48,6 +49,10 @@ type Pipeline struct {
 	labelsOf map[string]*labelSet
 
 	state *stateFile // nil: none is kept
+	spool *spool     // nil: no directory to keep one in
+	// reloadUntil is when an announced hot reload is over, in Unix nanoseconds.
+	reloadUntil atomic.Int64
+	background  sync.WaitGroup
 
 	// beforeScore is called before each block is scored; tests make it panic.
 	beforeScore func()
@@ -76,11 +81,10 @@ func New(cfg Config, log *slog.Logger) (*Pipeline, error) {
 		labelsOf: map[string]*labelSet{},
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
-	if !cfg.Score {
-		return p, nil
-	}
-	if p.engine, err = engine.New(cfg.Engine); err != nil {
-		return nil, fmt.Errorf("cannot start the engine: %w", err)
+	if cfg.Score {
+		if p.engine, err = engine.New(cfg.Engine); err != nil {
+			return nil, fmt.Errorf("cannot start the engine: %w", err)
+		}
 	}
 	if cfg.StateFile != "" {
 		p.openState()
@@ -91,9 +95,12 @@ func New(cfg Config, log *slog.Logger) (*Pipeline, error) {
 // Flush takes one chunk to Loki and says what became of it. It returns within
 // cfg.FlushTimeout, whatever Loki does. It keeps no reference to data.
 func (p *Pipeline) Flush(tag string, data []byte) Code {
-	ctx, cancel := context.WithTimeout(p.ctx, p.cfg.FlushTimeout)
+	ctx, cancel := context.WithTimeout(p.ctx, p.flushTimeout())
 	defer cancel()
 	started := time.Now()
+	if p.spool != nil && !p.spool.wait(ctx) && !p.reloading() {
+		return Retry // what came before it is not with Loki yet
+	}
 
 	key := chunkKey(tag, data)
 	pending, seen := p.recall(key)
@@ -103,9 +110,13 @@ func (p *Pipeline) Flush(tag string, data []byte) Code {
 		p.count(func(c *Counts) { c.Redelivered++ })
 	}
 
-	left, rep := p.client.Deliver(ctx, pending.pushes)
-	p.report(&rep, len(left))
-	code := p.settle(key, pending, left)
+	var rep loki.Report
+	pending.pushes, rep = p.client.Deliver(ctx, pending.pushes)
+	p.report(&rep, len(pending.pushes))
+	if len(pending.pushes) > 0 && p.reloading() && p.toSpool(key, pending) {
+		pending.pushes = nil
+	}
+	code := p.settle(key, pending)
 	p.count(func(c *Counts) { c.FlushSeconds += time.Since(started).Seconds() })
 	return code
 }
@@ -115,6 +126,7 @@ func (p *Pipeline) Flush(tag string, data []byte) Code {
 func (p *Pipeline) Close() error {
 	p.closing.Do(func() {
 		p.cancel()
+		p.background.Wait()
 		p.client.Close()
 		if p.state != nil {
 			p.closed = p.closeState()
@@ -131,11 +143,10 @@ func (p *Pipeline) recall(key uint64) (pending *pending, seen bool) {
 }
 
 // settle remembers what Loki has not answered for, and forgets the chunk when nothing is left.
-func (p *Pipeline) settle(key uint64, pd *pending, left []loki.Push) Code {
+func (p *Pipeline) settle(key uint64, pd *pending) Code {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(left) > 0 {
-		pd.pushes = left
+	if len(pd.pushes) > 0 {
 		p.counts.PushesEvicted += uint64(p.memory.put(key, pd))
 		p.counts.Retries++
 		return Retry

@@ -6,20 +6,18 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sync"
 	"syscall"
 	"time"
 
 	"github.com/google/renameio/v2"
 )
 
-// stateFile keeps the engine's learned state between runs.
+// stateFile keeps the engine's learned state between runs. Whoever holds its
+// lock owns the spool beside it, too.
 type stateFile struct {
 	path   string
 	lock   *os.File
 	failed bool // the last write failed, and that was told
-	stop   chan struct{}
-	done   sync.WaitGroup
 }
 
 // openState reads the state file and keeps writing it. Whatever is wrong with
@@ -31,10 +29,16 @@ func (p *Pipeline) openState() {
 		p.log.Warn(fmt.Sprintf("state_file %q: %v; records are shipped and scored, but what is learned is not kept", path, err))
 		return
 	}
-	p.readState(path)
-	p.state = &stateFile{path: path, lock: lock, stop: make(chan struct{})}
-	p.state.done.Add(1)
-	go p.keepState()
+	p.state = &stateFile{path: path, lock: lock}
+	if p.engine != nil {
+		p.readState(path)
+		p.background.Go(p.keepState)
+	}
+	if p.spool, err = openSpool(path + ".spool"); err != nil {
+		p.log.Warn(fmt.Sprintf("cannot read the spool %q: %v; what an earlier instance left there is not sent", path+".spool", err))
+		return
+	}
+	p.background.Go(p.sendSpool)
 }
 
 // lockState makes sure that the directory can be written and that no other instance uses the file.
@@ -76,12 +80,11 @@ func (p *Pipeline) readState(path string) {
 
 // keepState writes the file every StateInterval until Close.
 func (p *Pipeline) keepState() {
-	defer p.state.done.Done()
 	tick := time.NewTicker(p.cfg.StateInterval)
 	defer tick.Stop()
 	for {
 		select {
-		case <-p.state.stop:
+		case <-p.ctx.Done():
 			return
 		case <-tick.C:
 			p.writeState()
@@ -103,8 +106,8 @@ func (p *Pipeline) writeState() {
 
 // closeState writes the file a last time and lets others have it.
 func (p *Pipeline) closeState() error {
-	close(p.state.stop)
-	p.state.done.Wait()
-	p.writeState()
+	if p.engine != nil {
+		p.writeState()
+	}
 	return p.state.lock.Close()
 }

@@ -22,6 +22,7 @@ type Counts struct {
 	Panics                                      uint64
 	Accepted, Attempts, BytesSent               uint64
 	PushesEvicted                               uint64
+	Spooled                                     uint64 // chunks kept across a hot reload
 	FlushSeconds                                float64
 	// Refused counts the entries that Loki refused for good, by cause.
 	Refused map[string]uint64

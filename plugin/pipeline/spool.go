@@ -1,0 +1,230 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/google/renameio/v2"
+
+	"github.com/logscope/logscope/loki"
+)
+
+// Fluent Bit's hot reload waits for every chunk that is in retry, for ever if
+// Loki stays away, and a SIGTERM does not end that. So once a reload was
+// announced, a chunk that cannot be delivered is written to the spool and
+// acknowledged; the next instance sends the spool before anything else.
+//
+// A spool file is one chunk's encoded pushes:
+//
+//	8 bytes   "LSSPOOL1"
+//	then for each push, numbers as unsigned varints:
+//	          tenant length, tenant, entries, raw bytes, alone (0 or 1), body length, body
+//	8 bytes   xxhash64 of all that, little endian
+const spoolMagic = "LSSPOOL1"
+
+const (
+	// spoolBytesMax bounds the spool on disk. Fluent Bit holds 128 chunks of 2 MB in memory by
+	// default, which come to some 100 MB encoded. Beyond it chunks stay in retry.
+	spoolBytesMax = 512 << 20
+	// reloadLasts is how long after its announcement a reload is taken to be under way; one that
+	// was refused for a bad configuration is never called off.
+	reloadLasts = time.Minute
+	// reloadTimeout is the deadline of a flush meanwhile: a reload should end within seconds.
+	reloadTimeout = time.Second
+	// spoolRetryEvery is how long the spool waits between attempts.
+	spoolRetryEvery = 2 * time.Second
+)
+
+// spool keeps chunks across a hot reload.
+type spool struct {
+	dir string
+
+	mu    sync.Mutex
+	files []string // base names, oldest first
+	bytes int64
+	empty chan struct{} // closed while there are no files
+	kick  chan struct{} // has a value when there is something new to send
+}
+
+// openSpool finds what an earlier instance left.
+func openSpool(dir string) (*spool, error) {
+	s := &spool{dir: dir, empty: make(chan struct{}), kick: make(chan struct{}, 1)}
+	entries, err := os.ReadDir(dir) // sorted by name, which begins with the time
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	for _, e := range entries {
+		if filepath.Ext(e.Name()) != spoolExt {
+			continue
+		}
+		info, err := e.Info()
+		if err != nil {
+			return nil, err
+		}
+		s.files = append(s.files, e.Name())
+		s.bytes += info.Size()
+	}
+	if len(s.files) == 0 {
+		close(s.empty)
+	} else {
+		s.kick <- struct{}{}
+	}
+	return s, nil
+}
+
+const spoolExt = ".pushes"
+
+// put writes a chunk's pushes; when it returns they survive a crash.
+func (s *spool) put(key uint64, pushes []loki.Push, now time.Time) error {
+	data := encodeSpool(pushes)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.bytes+int64(len(data)) > spoolBytesMax {
+		return fmt.Errorf("the spool %q is full (%d MB)", s.dir, spoolBytesMax>>20)
+	}
+	if err := os.MkdirAll(s.dir, 0o750); err != nil {
+		return err
+	}
+	name := fmt.Sprintf("%020d-%016x%s", now.UnixNano(), key, spoolExt)
+	if err := renameio.WriteFile(filepath.Join(s.dir, name), data, 0o640, renameio.WithTempDir(s.dir)); err != nil {
+		return err
+	}
+	if len(s.files) == 0 {
+		s.empty = make(chan struct{})
+	}
+	s.files = append(s.files, name)
+	s.bytes += int64(len(data))
+	select {
+	case s.kick <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// first returns the oldest file's name and pushes. A file that cannot be read
+// is set aside, not deleted.
+func (s *spool) first() (name string, pushes []loki.Push, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.files) == 0 {
+		return "", nil, nil
+	}
+	name = s.files[0]
+	path := filepath.Join(s.dir, name)
+	data, err := os.ReadFile(path)
+	if err == nil {
+		pushes, err = decodeSpool(data)
+	}
+	if err != nil {
+		s.dropFirst()
+		return name, nil, errors.Join(fmt.Errorf("cannot read spool file %q: %w", path, err), os.Rename(path, path+".bad"))
+	}
+	return name, pushes, nil
+}
+
+// done removes the oldest file: Loki has its entries.
+func (s *spool) done() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	path := filepath.Join(s.dir, s.files[0])
+	s.dropFirst()
+	return os.Remove(path)
+}
+
+func (s *spool) dropFirst() {
+	if info, err := os.Stat(filepath.Join(s.dir, s.files[0])); err == nil {
+		s.bytes -= info.Size()
+	}
+	if s.files = s.files[1:]; len(s.files) == 0 {
+		s.bytes = 0
+		close(s.empty)
+	}
+}
+
+// wait returns when the spool is empty; false when ctx ended before.
+func (s *spool) wait(ctx context.Context) bool {
+	s.mu.Lock()
+	empty := s.empty
+	s.mu.Unlock()
+	select {
+	case <-empty:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func encodeSpool(pushes []loki.Push) []byte {
+	data := []byte(spoolMagic)
+	for i := range pushes {
+		p := &pushes[i]
+		data = binary.AppendUvarint(data, uint64(len(p.Tenant)))
+		data = append(data, p.Tenant...)
+		data = binary.AppendUvarint(data, uint64(p.Entries))
+		data = binary.AppendUvarint(data, uint64(p.RawBytes))
+		alone := uint64(0)
+		if p.Alone {
+			alone = 1
+		}
+		data = binary.AppendUvarint(data, alone)
+		data = binary.AppendUvarint(data, uint64(len(p.Body)))
+		data = append(data, p.Body...)
+	}
+	return binary.LittleEndian.AppendUint64(data, xxhash.Sum64(data))
+}
+
+func decodeSpool(data []byte) ([]loki.Push, error) {
+	if len(data) < len(spoolMagic)+8 || string(data[:len(spoolMagic)]) != spoolMagic {
+		return nil, errors.New("not a spool file of this version")
+	}
+	body, sum := data[:len(data)-8], binary.LittleEndian.Uint64(data[len(data)-8:])
+	if xxhash.Sum64(body) != sum {
+		return nil, errors.New("its checksum does not fit: damaged or cut short")
+	}
+	r := spoolReader{rest: body[len(spoolMagic):]}
+	var pushes []loki.Push
+	for len(r.rest) > 0 && !r.bad {
+		p := loki.Push{Tenant: string(r.bytes()), Entries: int(r.number()), RawBytes: int(r.number()), Alone: r.number() == 1}
+		p.Body = r.bytes()
+		pushes = append(pushes, p)
+	}
+	if r.bad {
+		return nil, errors.New("its lengths do not fit")
+	}
+	return pushes, nil
+}
+
+// spoolReader reads numbers and strings; bad once anything did not fit.
+type spoolReader struct {
+	rest []byte
+	bad  bool
+}
+
+func (r *spoolReader) number() uint64 {
+	v, n := binary.Uvarint(r.rest)
+	if n <= 0 {
+		r.bad, r.rest = true, nil
+		return 0
+	}
+	r.rest = r.rest[n:]
+	return v
+}
+
+func (r *spoolReader) bytes() []byte {
+	n := r.number()
+	if n > uint64(len(r.rest)) {
+		r.bad, r.rest = true, nil
+		return nil
+	}
+	b := r.rest[:n:n]
+	r.rest = r.rest[n:]
+	return b
+}
