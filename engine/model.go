@@ -167,7 +167,10 @@ func (m *model) test(t *detect.Template, now int64) (*detect.Template, detect.Fi
 		if route != nil {
 			about, m.step = route, 2*at+1
 		} else if room && t.Count > 0 {
-			f = detect.Better(f, detect.Finding{Code: detect.NewRoute, Nats: m.routes.Surprise()})
+			// Where routes are few, that it is new says more than its letters.
+			if n := m.routes.Surprise(); n >= scoreNats {
+				f = detect.Finding{Code: detect.NewRoute, Nats: max(n, f.Nats)}
+			}
 		}
 	}
 	m.sessions.Look(m.line.Params, t)

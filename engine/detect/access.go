@@ -29,7 +29,7 @@ const (
 	weirdTop = 5
 	// weirdLeast is the least sum, in nats, that can be odd: five characters of
 	// one in 400 each.
-	weirdLeast = 30.0
+	weirdLeast = 32.0
 )
 
 // Access models the requests of web logs: each route is a template of its own,
@@ -172,8 +172,8 @@ func (a *Access) chars(field uint32, top *[weirdTop]float64, learn bool) {
 			}
 		} else {
 			p0 := (float64(a.grams[y0]) + 0.5) / (float64(a.grams[x0]) + 50)
-			p1 := (float64(a.grams[y1]) + 4*p0) / (float64(a.grams[x1]) + 4)
-			p2 := (float64(a.grams[y2]) + 4*p1) / (float64(a.grams[x2]) + 4)
+			p1 := float64(a.grams[y1]) / (float64(a.grams[x1]) + 1)
+			p2 := 0.6*float64(a.grams[y2])/(float64(a.grams[x2])+1) + 0.3*p1 + 0.1*p0
 			s := nats(p2)
 			for j := range top {
 				if s > top[j] {

@@ -153,6 +153,16 @@ func (p *Closed) Key(id uint64) int16 {
 	return int16(min(len(p.keys), closedKeysMax) - 1)
 }
 
+// total is the rate of new values over all classes.
+func (c *closedCounts) total(prior, weight float64) float64 {
+	var tests, news float64
+	for i := range c.tests {
+		tests += float64(c.tests[i])
+		news += float64(c.news[i])
+	}
+	return (news + prior*weight) / (tests + weight)
+}
+
 // rate is that of new values in vocabularies at least as closed as class: the
 // lowest one over the classes up to it, as more closed ones only bring less.
 func (c *closedCounts) rate(class int, prior, weight float64) float64 {
@@ -177,7 +187,7 @@ func (p *Closed) Surprise(k *Category, key int16) float64 {
 		return 0
 	}
 	all := p.all.rate(c, 0.5, 1)
-	return nats(p.keys[key].rate(c, all, closedPrior))
+	return nats(p.keys[key].total(all, closedPrior))
 }
 
 // Learn counts a test in k before k learns the value.

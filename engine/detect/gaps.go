@@ -47,14 +47,16 @@ func (g *Gaps) Learn(now int64) {
 		ln = float32(math.Log(float64(gap) / float64(Second)))
 	}
 	g.n++
-	if g.silent {
-		g.silent = false // the silence was reported, and is not the usual
-		return
-	}
 	w := max(1.0/float32(g.n), 1.0/gapsMemory)
 	d := ln - g.mean
 	g.mean += w * d
 	g.vari = (1 - w) * (g.vari + w*d*d)
+	if g.silent {
+		// The silence was told; it makes the template less regular, but the next
+		// one must not be longer to be told as well.
+		g.silent = false
+		return
+	}
 	g.longest = max(g.longest*0.999, float32(max(gap, Second)))
 }
 

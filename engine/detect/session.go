@@ -171,8 +171,7 @@ func (s *Sessions) Look(params []drain.Param, t *Template) {
 	best := -1
 	for i := range min(len(params), len(t.Slots)) {
 		slot := &t.Slots[i]
-		closed := !slot.values.open && slot.values.n > identLeast
-		verdict := slot.Ident.verdict(closed)
+		verdict := slot.Ident.verdict(slot.closed())
 		if verdict == identNo {
 			slot.Ident.skip()
 			continue

@@ -93,7 +93,7 @@ func (s *Sessions) settle(n int32, templates []Template, threshold float64) (odd
 	verdict := identNo
 	if int(ses.template) < len(templates) {
 		if t := &templates[ses.template]; int(ses.slot) < len(t.Slots) {
-			verdict = t.Slots[ses.slot].Ident.verdict(false)
+			verdict = t.Slots[ses.slot].Ident.verdict(t.Slots[ses.slot].closed())
 		}
 	}
 	if verdict != identYes {

@@ -37,6 +37,9 @@ type Slot struct {
 // counter tells whether the slot's numbers only ever grow.
 func (t *Slot) counter() bool { return t.rising > risingShare }
 
+// closed tells whether the slot's values come from a vocabulary so far.
+func (t *Slot) closed() bool { return t.values.n > 0 && !t.values.open }
+
 // Params are the tests of slots, with what they share over a model.
 type Params struct {
 	values, nets Closed
