@@ -21,6 +21,8 @@ type Tail struct {
 	Tag, Path string
 	// Add is a key and a value that every record gets, "key value"; empty: none.
 	Add string
+	// DB remembers how far the file was read, between runs and reloads; empty: nothing does.
+	DB string
 	// Regex finds the groups log and time in a line, and Strptime is the time's format.
 	Regex, Strptime string
 }
@@ -45,8 +47,12 @@ func (c *Config) Text() string {
 	}
 	section("SERVICE", append(service, c.Service...)...)
 	for _, t := range c.Tails {
+		db := ""
+		if t.DB != "" {
+			db = "db " + t.DB
+		}
 		section("INPUT", "name tail", "tag "+t.Tag, "path "+t.Path, "parser "+t.Tag, "read_from_head on",
-			"refresh_interval 1", "buffer_max_size 1M", storage)
+			"refresh_interval 1", "buffer_max_size 1M", db, storage)
 		if t.Add != "" {
 			section("FILTER", "name modify", "match "+t.Tag, "add "+t.Add)
 		}
