@@ -35,9 +35,13 @@ EXPORT int FLBPluginRegister(void *def) {
 
 EXPORT int FLBPluginInit(void *plugin) {
     if (forked()) {
-        fprintf(stderr, "[error] [output:logscope] Fluent Bit went to the background after loading logscope, "
-                        "which a Go plugin does not survive: remove 'Daemon On' (or --daemon) and let systemd, "
-                        "the container or nohup do that\n");
+        struct logscope_host host;
+
+        /* The background process has no standard error any more, but it has the log file. */
+        logscope_host_of(plugin, &host);
+        logscope_log_print(&host, LOGSCOPE_LOG_ERROR, "[output:logscope] Fluent Bit went to the background after "
+                           "loading logscope, which a Go plugin does not survive: remove 'Daemon On' (or --daemon) "
+                           "and let systemd, a container or nohup do that");
         return LOGSCOPE_ERROR;
     }
     return logscopeInit(plugin, (long) syscall(SYS_gettid));

@@ -16,6 +16,8 @@ struct logscope_host {
 void logscope_host_of(void *plugin, struct logscope_host *host);
 
 /* Levels: 1 error, 2 warn, 3 info, 4 debug. */
+#define LOGSCOPE_LOG_ERROR 1
+
 int logscope_log_check(struct logscope_host *host, int level);
 void logscope_log_print(struct logscope_host *host, int level, const char *text);
 
