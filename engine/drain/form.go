@@ -98,10 +98,14 @@ func shapeOf(text []byte) (pre, suf int) {
 	}
 	for i := 0; i < stop && i+1 < len(text); i++ {
 		switch text[i] {
-		case '=', ':':
+		case '=':
 			pre = i + 1
-		case '(', '[', '{', '<', '"', '\'', '`':
-			if pre == i || stop == len(text) {
+		case ':':
+			if isKey(text[pre:i]) {
+				pre = i + 1
+			}
+		default:
+			if isOpening(text[i]) && (pre == i || stop == len(text)) {
 				pre = i + 1
 			}
 		}
@@ -115,6 +119,11 @@ func shapeOf(text []byte) (pre, suf int) {
 	}
 	for suf > 0 && opens(text[pre:len(text)-suf]) {
 		suf--
+	}
+	if pre > 1 && text[pre-1] == ':' && len(text)-pre-suf == 1 && text[pre] == mark {
+		// name:5, where the value is masked: what may vary still is the name (libssl:amd64).
+		for pre = 0; pre < len(text) && isOpening(text[pre]); pre++ {
+		}
 	}
 	return pre, suf
 }
@@ -130,6 +139,24 @@ func opens(core []byte) bool {
 		}
 	}
 	return depth > 0
+}
+
+// isKey tells the name in name:value from the a in a-1:b, which is part of the value.
+func isKey(w []byte) bool {
+	for _, c := range w {
+		if !isAlpha(c) && c != '_' && c != '.' {
+			return false
+		}
+	}
+	return true
+}
+
+func isOpening(c byte) bool {
+	switch c {
+	case '(', '[', '{', '<', '"', '\'', '`':
+		return true
+	}
+	return false
 }
 
 func isClosing(c byte) bool {

@@ -169,7 +169,7 @@ func (m *Miner) learnNow(out *Line, line []byte, raw bool) *cluster {
 		m.read(out, line, raw)
 		out.Message, out.Level, out.Time = message, level, when
 	} else {
-		m.settle()
+		m.settle(true)
 	}
 	if at, ok := m.known[string(m.scan.skel)]; ok {
 		return m.clusters[m.skeletons[at].cluster]
@@ -177,7 +177,7 @@ func (m *Miner) learnNow(out *Line, line []byte, raw bool) *cluster {
 	// The rest of the block drove it out again.
 	m.batch++
 	c = m.learn(m.scan.skel)
-	m.settle()
+	m.settle(true)
 	if !c.live {
 		c = m.clusters[m.skeletons[m.known[string(m.scan.skel)]].cluster]
 	}
@@ -245,12 +245,12 @@ func (m *Miner) settleLines(lines [][]byte, raw bool) {
 			continue
 		}
 		if m.full() && m.clusters[m.last].batch == m.batch {
-			m.settle()
+			m.settle(false)
 			m.batch++
 		}
 		m.learn(m.scan.skel)
 	}
-	m.settle()
+	m.settle(false)
 }
 
 // read recognises the header and scans the message.
@@ -432,21 +432,26 @@ func equalSets(a, b []uint16) bool {
 
 // settle generalises from the founded clusters until nothing changes, then
 // merges what became the same. It works on sets that only grow, so the order
-// of the block's lines decides nothing.
-func (m *Miner) settle() {
+// of the block's lines decides nothing. single says that m.work is the form of
+// the only founded cluster.
+func (m *Miner) settle(single bool) {
 	if len(m.fresh) == 0 {
 		return
 	}
 	m.fired, m.touched = m.fired[:0], append(m.touched[:0], m.fresh...)
 	for _, at := range m.fresh {
-		m.work.set([]byte(m.clusters[at].form))
+		if !single {
+			m.work.set([]byte(m.clusters[at].form))
+		}
 		m.link(m.clusters[at], &m.work)
 	}
 	founded := len(m.fresh)
 	for n := 0; n < len(m.fired) && n < 8*founded+64; n++ {
 		m.fire(m.fired[n])
 	}
-	m.merge()
+	if len(m.fired) > 0 {
+		m.merge()
+	}
 	for _, at := range m.fresh[founded:] {
 		if c := m.clusters[at]; c.live && c.skeletons == none {
 			m.drop(c) // overtaken by a more general one

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -160,6 +161,15 @@ func TestSettled(t *testing.T) {
 		if diff := cmp.Diff(first, templatesOf(begun, block)); diff != "" {
 			t.Fatalf("Begin gives other templates than Settle in an empty Miner: %s", diff)
 		}
+		next := lines(rapid.SliceOfN(rapid.Custom(wordLine), 1, 100).Draw(t, "next")...)
+		begun.Begin(next, true)
+		for i, text := range templatesOf(begun, next) {
+			var out Line
+			if begun.Match(&out, next[i], true); out.Cluster == nil {
+				t.Fatalf("line %q, template %q: got no cluster afterwards", next[i], text)
+			}
+		}
+		begun.validate(t)
 		if begun.block != nil {
 			t.Fatal("the Miner keeps the block")
 		}
@@ -250,6 +260,33 @@ func TestMemory(t *testing.T) {
 	if m.Evicted() == 0 {
 		t.Error("got no eviction; want some")
 	}
+}
+
+// TestBytes compares Bytes with what the heap says.
+func TestBytes(t *testing.T) {
+	heap := func() uint64 {
+		runtime.GC()
+		var s runtime.MemStats
+		runtime.ReadMemStats(&s)
+		return s.HeapAlloc
+	}
+	r := rand.New(rand.NewPCG(9, 10))
+	before := heap()
+	m := newMiner(t, Config{ClustersMax: 20000, BytesMax: 64 << 20})
+	var out Line
+	for range 10000 {
+		var line []byte
+		for range 12 {
+			line = append(append(line, randomWord(r)...), ' ')
+		}
+		m.Parse(&out, line, true)
+	}
+	got, want := m.Bytes(), int64(heap()-before)
+	if got < want*7/10 || got > want*13/10 {
+		t.Errorf("got %d bytes for %d clusters; the heap says %d", got, m.Len(), want)
+	}
+	t.Logf("%d bytes a template of 12 words, estimated %d", want/int64(m.Len()), got/int64(m.Len()))
+	runtime.KeepAlive(m)
 }
 
 // TestEviction fills the Miner and checks that the least recently used go, with a new generation at their Index.
