@@ -21,8 +21,8 @@ const (
 	// are scored. Long enough for a writer that is only slow, so that the
 	// same input is cut into the same blocks.
 	idleAfter = 300 * time.Millisecond
-	// linesMax is how many lines are scored at once: a block of empty lines has
-	// two million, and each takes some 250 bytes while it is scored. Cost: 16 MiB.
+	// linesMax is how many lines a block has at most: 2 MiB of empty lines are two
+	// million, and each takes some 250 bytes while it is scored. Cost: 16 MiB.
 	linesMax = 64 << 10
 	// pieceBytes is one read of a live input: what a pipe holds.
 	pieceBytes = 64 << 10
@@ -47,8 +47,10 @@ type blockReader struct {
 	free   chan *block
 	pieces chan piece
 	read   atomic.Int64
-	// carry is the line that the last block broke off in.
+	// carry is what of the last block is no whole line, or was one line too many.
 	carry []byte
+	// err ends the input, once all its lines are delivered.
+	err error
 	// skipping says that carry is at its limit and the rest of its line is dropped.
 	skipping bool
 }
@@ -110,35 +112,41 @@ func (r *blockReader) run(ctx context.Context) {
 func (r *blockReader) fill(ctx context.Context, b *block) {
 	b.data, b.lines, b.cut, b.err = append(b.data[:0], r.carry...), b.lines[:0], 0, nil
 	r.carry = r.carry[:0]
-	scanned, start := len(b.data), 0
-	for b.err == nil {
-		if len(b.data) >= blockBytes && start > 0 {
-			break
-		}
+	start, scanned := r.split(b, 0, 0) // of a block full of short lines, some are left
+	for r.err == nil && len(b.lines) < linesMax && (len(b.data) < blockBytes || start == 0) {
 		paused := r.more(ctx, b, start > 0)
 		start, scanned = r.split(b, start, scanned)
-		if paused && start > 0 {
+		if paused {
 			break
 		}
 	}
-	if b.err != nil && start < len(b.data) {
-		b.lines = append(b.lines, b.data[start:]) // the last line needs no LF
-		if r.skipping {
-			b.cut++
+	if r.err != nil && scanned == len(b.data) {
+		b.err = r.err
+		if start < len(b.data) { // the last line needs no LF
+			b.lines = append(b.lines, b.data[start:])
+			if r.skipping {
+				b.cut++
+			}
+			start = len(b.data)
 		}
-		start = len(b.data)
 	}
 	r.carry = append(r.carry, b.data[start:]...)
 	b.read = r.read.Load()
 }
 
-// split finds the lines from start on; up to scanned there is no LF. A line
-// that grows over its limit loses its end, and only that.
+// split finds the lines from start on, up to linesMax of a block; between
+// start and scanned there is no LF. It returns where both are then: scanned is
+// the end of the data unless lines are left. A line that grows over its limit
+// loses its end, and only that.
 func (r *blockReader) split(b *block, start, scanned int) (int, int) {
-	for {
+	for len(b.lines) < linesMax {
 		lf := bytes.IndexByte(b.data[scanned:], '\n')
 		if lf < 0 {
-			break
+			if len(b.data)-start > lineBytesMax {
+				b.data = b.data[:start+lineBytesMax]
+				r.skipping = true
+			}
+			return start, len(b.data)
 		}
 		end := scanned + lf
 		line := b.data[start:end]
@@ -150,11 +158,7 @@ func (r *blockReader) split(b *block, start, scanned int) (int, int) {
 		b.lines = append(b.lines, line[:len(line):len(line)])
 		start, scanned = end+1, end+1
 	}
-	if len(b.data)-start > lineBytesMax {
-		b.data = b.data[:start+lineBytesMax]
-		r.skipping = true
-	}
-	return start, len(b.data)
+	return start, scanned
 }
 
 // more appends to the block's data. It says whether a live input pauses, for
@@ -167,7 +171,7 @@ func (r *blockReader) more(ctx context.Context, b *block, deliverable bool) (pau
 		b.data = append(b.data, make([]byte, max(pieceBytes, blockBytes-len(b.data)))...)[:len(b.data)]
 	}
 	n, err := r.src.Read(b.data[len(b.data):cap(b.data)])
-	b.data, b.err = b.data[:len(b.data)+n], err
+	b.data, r.err = b.data[:len(b.data)+n], err
 	r.read.Store(r.src.read.n)
 	return false
 }
@@ -181,12 +185,12 @@ func (r *blockReader) morePieces(ctx context.Context, b *block, deliverable bool
 	}
 	select {
 	case p := <-r.pieces:
-		b.data, b.err = append(b.data, p.data...), p.err
+		b.data, r.err = append(b.data, p.data...), p.err
 		return false
 	case <-idle:
 		return true
 	case <-ctx.Done():
-		b.err = ctx.Err()
+		r.err = ctx.Err()
 		return false
 	}
 }

@@ -42,7 +42,10 @@ func TestBlocksAreTheLines(t *testing.T) {
 		lengths := rapid.SliceOfN(rapid.OneOf(
 			rapid.IntRange(0, 100), rapid.IntRange(0, 100_000),
 			rapid.SampledFrom([]int{lineBytesMax - 1, lineBytesMax, lineBytesMax + 1, 3*lineBytesMax + 5, blockBytes, blockBytes - 1}),
-		), 0, 12).Draw(t, "lengths")
+		), 0, 5).Draw(t, "lengths")
+		if n := rapid.SampledFrom([]int{0, 0, 0, linesMax, 2*linesMax + 1}).Draw(t, "empty lines"); n > 0 {
+			lengths = append(make([]int, n), lengths...)
+		}
 		endless := rapid.Bool().Draw(t, "no LF at the end")
 		var data []byte
 		var want [][]byte

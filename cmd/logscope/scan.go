@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sort"
 	"time"
 
@@ -175,10 +174,8 @@ func (s *scanner) scan(ctx context.Context, in input) error {
 			return nil // interrupted: what has been scored stands
 		}
 		s.sum.cut += b.cut
-		for lines := range slices.Chunk(b.lines, linesMax) {
-			s.lines(in.name, line, lines)
-			line += uint64(len(lines))
-		}
+		s.lines(in.name, line, b.lines)
+		line += uint64(len(b.lines))
 		if src.live || s.progress != nil {
 			if err := s.flush(); err != nil {
 				return err
