@@ -40,6 +40,7 @@ type verdict struct {
 	overBurst  bool          // of actHalve: a rate limit, so a single entry is not lost at once
 	hopeless   bool          // of overBurst: a single entry can never pass
 	throttling bool          // of actRetry: 429
+	streamRate int           // of throttling: bytes per second of the stream, if that is the limit met
 }
 
 // judge turns an answer into a verdict.

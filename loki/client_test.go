@@ -8,6 +8,8 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"io"
+	"log"
 	"math/big"
 	"net"
 	"net/http"
@@ -102,7 +104,7 @@ func newTLSSink(t *testing.T, config *tls.Config, script func(int, []entry) repl
 	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(s.serve(t)))
 	s.TLS = config
 	s.EnableHTTP2 = true
-	s.Config.ErrorLog = nil
+	s.Config.ErrorLog = log.New(io.Discard, "", 0) // refused handshakes are the point
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	return s

@@ -143,7 +143,11 @@ func (d *delivery) retry(it *item) []item {
 		return []item{*it}
 	}
 	it.throttled++
-	if it.throttled < throttledBeforeSplit || it.RawBytes <= throttledSplitBytes || it.Entries < 2 {
+	small := it.RawBytes <= throttledSplitBytes
+	if rate := it.verdict.streamRate; rate > 0 && it.RawBytes > rate {
+		small = false
+	}
+	if it.throttled < throttledBeforeSplit || small || it.Entries < 2 {
 		return []item{*it}
 	}
 	it.throttled = 0
@@ -168,9 +172,11 @@ func (d *delivery) split(it *item, by func(Push) ([]Push, error)) []item {
 		d.rep.refuse(CauseMalformed, it.Entries, err.Error())
 		return nil
 	}
+	why := it.verdict
+	why.hopeless, why.streamRate = false, 0 // said of the whole, not of a part
 	parts := make([]item, len(pushes))
 	for i, p := range pushes {
-		parts[i] = item{Push: p, order: it.order, verdict: it.verdict}
+		parts[i] = item{Push: p, order: it.order, verdict: why}
 	}
 	return parts
 }
@@ -247,7 +253,8 @@ func (d *delivery) strip(it *item, words string) []item {
 // its tenant's burst can be is refused then, the rest is left.
 func (d *delivery) giveUp(todo []item) []item {
 	return slices.DeleteFunc(todo, func(it item) bool {
-		if it.Entries == 1 && it.verdict.overBurst && it.verdict.hopeless {
+		v := &it.verdict
+		if it.Entries == 1 && (v.hopeless || v.streamRate > 0 && it.RawBytes/burstSecondsMax > v.streamRate) {
 			d.rep.refuse(CauseRateLimited, it.Entries, it.verdict.err.Message)
 			return true
 		}

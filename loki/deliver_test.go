@@ -257,7 +257,7 @@ func TestDeliverHalvesTooLarge(t *testing.T) {
 func TestDeliverHalvesOverBurst(t *testing.T) {
 	s := newSink(t, func(_ int, es []entry) reply {
 		if len(es) > 1 || es[0].Line == streamA+" 3" {
-			return reply{status: 429, body: fmt.Sprintf("ingestion rate limit exceeded for user fake (limit: 100 bytes/sec) while attempting to ingest '%d' lines totaling '%d' bytes, reduce log volume", len(es), 1000*len(es))}
+			return reply{status: 429, body: fmt.Sprintf("ingestion rate limit exceeded for user fake (limit: 90 bytes/sec) while attempting to ingest '%d' lines totaling '%d' bytes, reduce log volume", len(es), 1000*len(es))}
 		}
 		return reply{}
 	})
@@ -311,6 +311,40 @@ func TestDeliverHalvesWhatIsThrottledAgainAndAgain(t *testing.T) {
 	}
 	if accepted != 10 {
 		t.Errorf("accepted %d; want 10", accepted)
+	}
+}
+
+// Where the stream's rate is named and small, down to one entry.
+func TestDeliverHalvesOverStreamBurst(t *testing.T) {
+	s := newSink(t, func(_ int, es []entry) reply {
+		if len(es) > 1 || es[0].Line == streamA+" 3" {
+			return reply{status: 429, body: "entry with timestamp x ignored, reason: 'Per stream rate limit exceeded (limit: 1B/sec) while attempting to ingest for stream '{job=\"a\"}' totaling 14B, consider ...',\nuser 'fake', total ignored: 8 out of 8 for stream: {job=\"a\"}"}
+		}
+		return reply{}
+	})
+	c, _ := newTestClient(t, s.URL, nil)
+	left, accepted, refused := []Push{makePush(t, 8, streamA)}, 0, map[Cause]int{}
+	for calls := 0; len(left) > 0; calls++ {
+		if calls > 20 {
+			t.Fatalf("still %d pushes left", len(left))
+		}
+		var rep Report
+		left, rep = c.Deliver(t.Context(), left)
+		accepted += rep.Accepted
+		for cause, n := range rep.Refused {
+			refused[cause] += n
+		}
+	}
+	if diff := cmp.Diff(map[Cause]int{CauseRateLimited: 1}, refused); diff != "" || accepted != 7 {
+		t.Errorf("accepted %d; want 7; refused (-want +got):\n%s", accepted, diff)
+	}
+}
+
+func TestStreamRate(t *testing.T) {
+	for in, want := range map[string]int{"3MB": 3 << 20, "1.5KB": 1536, "10B": 10, "x": 0, "9999999999GB": 0, "1..B": 0} {
+		if got := streamRate("Per stream rate limit exceeded (limit: " + in + "/sec)"); got != want {
+			t.Errorf("%s: got %d; want %d", in, got, want)
+		}
 	}
 }
 

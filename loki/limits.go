@@ -36,15 +36,16 @@ const (
 	// then is left, and the next Deliver goes on.
 	isolateMax = 64
 	// throttledBeforeSplit is after how many 429 answers in a row a push is
-	// halved, in case it is larger than the tenant's burst and can never pass;
-	// throttledSplitBytes is the size under which that is not believed. A 429
-	// that names a total above the limit is halved at once, down to one entry.
+	// halved, in case it is larger than the burst and can never pass;
+	// throttledSplitBytes is the size under which that is not believed, unless it
+	// is more than a second of the limit that Loki names. A 429 that names a total
+	// above its limit is halved at once, down to one entry.
 	throttledBeforeSplit = 3
 	throttledSplitBytes  = 64 << 10
 	// burstSecondsMax: a single entry worth more than this many seconds of the
-	// tenant's rate is refused for good after the last attempt; Loki's default
-	// burst is 1.5 seconds of its rate.
-	burstSecondsMax = 4
+	// rate it met is refused for good after the last attempt; Loki's default
+	// bursts are 1.5 seconds of a tenant's rate and 5 of a stream's.
+	burstSecondsMax = 10
 	// sickMax is after how many failed pushes in a row the others are not tried
 	// until the next round: a server that is down must not cost a request per push.
 	sickMax = 2

@@ -75,7 +75,7 @@ func judge400(a *answer, e *Error) verdict {
 		head, _, _ := strings.Cut(body, ignoredTail)
 		if strings.Contains(head, "reason: 'Per stream rate limit exceeded") {
 			// These may pass later. Those stored are dropped as repeats then.
-			return verdict{action: actRetry, err: e, throttling: true}
+			return verdict{action: actRetry, err: e, throttling: true, streamRate: streamRate(head)}
 		}
 		return verdict{action: actCount, err: e}
 	case containsAny(body, needsTLS[:]):
@@ -129,6 +129,7 @@ func wholeStream(c Cause) bool {
 var (
 	totalIgnored = regexp.MustCompile(`total ignored: (\d+) out of (\d+) for stream`)
 	errorsLike   = regexp.MustCompile(`(?:^|; )(\d+) errors like: `)
+	streamLimit  = regexp.MustCompile(`Per stream rate limit exceeded \(limit: ([0-9.]+)([KMGTP]?)B/sec\)`)
 	rateTotal    = regexp.MustCompile(`\(limit: (\d+) bytes/sec\) while attempting to ingest '(\d+)' lines totaling '(\d+)' bytes`)
 )
 
@@ -222,7 +223,8 @@ func pairsIn(labels, msg string) int {
 }
 
 // judge429 tells a push that can never pass (larger than the burst) from one
-// that will pass later. Loki names its limit by second but not its burst.
+// that will pass later. Loki names its limit by second but not its burst, and for
+// a single stream it names the size of each entry but not that of all.
 func judge429(body string, e *Error, after time.Duration) verdict {
 	v := verdict{action: actRetry, err: e, after: after, throttling: true}
 	if m := rateTotal.FindStringSubmatch(body); m != nil {
@@ -232,10 +234,26 @@ func judge429(body string, e *Error, after time.Duration) verdict {
 			v.hopeless = total > burstSecondsMax*limit
 		}
 		e.Advice = "reduce the log volume, or raise ingestion_rate_mb and ingestion_burst_size_mb in Loki"
-	} else if strings.Contains(strings.ToLower(body), "active stream limit") {
+	} else if v.streamRate = streamRate(body); v.streamRate > 0 {
+		e.Advice = "spread the lines over more streams with a label, or raise per_stream_rate_limit and per_stream_rate_limit_burst in Loki"
+	} else if strings.Contains(body, "aximum active stream limit") {
 		e.Advice = "use fewer labels or label values, or raise max_global_streams_per_user in Loki"
 	}
 	return v
+}
+
+// streamRate returns the bytes per second that one stream may have, as the
+// answer says ("limit: 3MB/sec"), or 0.
+func streamRate(body string) int {
+	m := streamLimit.FindStringSubmatch(body)
+	if m == nil {
+		return 0
+	}
+	n, err := strconv.ParseFloat(m[1], 64)
+	if err != nil || n > 1<<20 {
+		return 0
+	}
+	return int(n * float64(int64(1)<<(10*strings.Index(" KMGTP", cmp.Or(m[2], " ")))))
 }
 
 // atoi reads digits; a number too large counts as the largest.
