@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/logscope/logscope/loki"
 	"github.com/logscope/logscope/plugin/pipeline"
 )
 
@@ -160,23 +161,7 @@ func (s *scanner) selectorValue(name string) (string, error) {
 
 // nameOfPath is the label name of a bare accessor: its keys joined by _.
 func nameOfPath(path pipeline.Path) string {
-	return validName(strings.Join(path, "_"))
-}
-
-// validName mends a name to what Loki takes: letters, digits and _, no digit first.
-func validName(name string) string {
-	b := make([]byte, 0, len(name)+1)
-	for i := range len(name) {
-		c := name[i]
-		if !isLetter(c) && !isDigit(c) {
-			c = '_'
-		}
-		b = append(b, c)
-	}
-	if len(b) == 0 || isDigit(b[0]) {
-		b = slices.Insert(b, 0, '_')
-	}
-	return string(b)
+	return loki.MendLabelName(strings.Join(path, "_"))
 }
 
 // readLabelMap reads a label map file: nested JSON objects that follow the

@@ -266,7 +266,7 @@ func scaleDuration(number string, unit time.Duration) (time.Duration, error) {
 	return time.Duration(n * float64(unit)), nil
 }
 
-// headersOwn are headers that logscope sets itself, with the option to use instead.
+// headerOwn says why a header cannot be set; empty: it can.
 func headerOwn(name string) string {
 	switch strings.ToLower(name) {
 	case "content-type", "content-encoding", "content-length", "transfer-encoding", "host", "connection":
@@ -317,17 +317,6 @@ func (h Header) check() error {
 		return fmt.Errorf("header %s cannot be set: %s", h.Name, why)
 	}
 	return nil
-}
-
-// formatSize writes bytes in the largest unit of 1024 that needs no fraction.
-func formatSize(n int64) string {
-	units := []string{"", "KiB", "MiB", "GiB"}
-	i := 0
-	for n != 0 && n%1024 == 0 && i < len(units)-1 {
-		n /= 1024
-		i++
-	}
-	return strconv.FormatInt(n, 10) + units[i]
 }
 
 // formatDuration writes 5m, where time.Duration writes 5m0s.
