@@ -57,6 +57,23 @@ func mixedLines(n int) [][]byte {
 	return lines
 }
 
+// TestNoAllocation says that lines of known templates cost no allocation.
+func TestNoAllocation(t *testing.T) {
+	block := append(hdfsLines(500), mixedLines(600)...)
+	m := newMiner(t, Config{})
+	m.Settle(block, false)
+	var out Line
+	parse := func() {
+		for _, line := range block {
+			m.Parse(&out, line, false)
+		}
+	}
+	parse()
+	if got := testing.AllocsPerRun(3, parse); got != 0 {
+		t.Errorf("got %v allocations for %d lines; want 0", got, len(block))
+	}
+}
+
 func benchmarkParse(b *testing.B, lines [][]byte) {
 	m, err := New(Config{ClustersMax: 1000, BytesMax: 4 << 20})
 	if err != nil {

@@ -12,7 +12,7 @@ type Kind uint8
 // Kinds of parameters.
 const (
 	Word   Kind = iota // anything else that varies
-	Number             // integer or decimal, with an optional unit (12ms, 3.5GB): Param.Num holds the number
+	Number             // integer or decimal, with an optional unit (12ms, 3.5GB, 4 KB): Param.Num holds the number
 	Hex                // 0x..., or 8 and more hexadecimal digits with a letter and a digit
 	UUID
 	ID   // identifier-like: letters and digits mixed (blk_123, req-ab12, pod-7f9c-x2)
@@ -44,7 +44,8 @@ type Param struct {
 	// Value aliases the line.
 	Value []byte
 	Kind  Kind
-	// Num is the value of a Number, NaN otherwise.
+	// Num is the value of a Number, NaN otherwise: in seconds where the value
+	// has a unit of time, in bytes where it has one of size.
 	Num float64
 	// Key is the name written before the value (key=value, "key": value, key: value), empty where there is none. Aliases the line.
 	Key []byte
@@ -74,6 +75,8 @@ type Line struct {
 	// Time is the time in the header, Unix nanoseconds; zero where there is none.
 	Time    int64
 	Level   Level
+	// Message is the line without its header; of a JSON or logfmt line its
+	// message field, where it has one; of an access log the whole line.
 	Message []byte
 	Cluster *Cluster
 	// New says that the line founded its cluster.

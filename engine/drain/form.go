@@ -212,13 +212,14 @@ func isPreposition(w []byte) bool {
 	return false
 }
 
-// isNoun knows what programs name things by: what follows is the name.
+// isNoun knows what programs name things by: what follows is the name. State,
+// status and type are none: their few values tell events apart.
 func isNoun(w []byte) bool {
 	switch string(w) {
 	case "user", "group", "account", "role", "tenant", "customer", "host", "node", "server", "client", "peer", "device", "interface", "disk",
 		"volume", "partition", "service", "daemon", "process", "thread", "job", "task", "worker", "queue", "topic", "channel", "table", "database",
 		"schema", "column", "index", "file", "directory", "module", "driver", "package", "class", "method", "function", "plugin", "container", "pod",
-		"image", "namespace", "cluster", "instance", "domain", "zone", "region", "session", "bucket", "key", "type", "state", "status", "unit":
+		"image", "namespace", "cluster", "instance", "domain", "zone", "region", "session", "bucket", "key", "unit":
 		return true
 	}
 	return false

@@ -32,8 +32,7 @@ func TestMasks(t *testing.T) {
 		line, template string
 		params         []param
 	}{
-		{"no values here", "no values here", nil},
-		{"", "", nil},
+		{"no values here", "no values here", nil}, {"", "", nil},
 		{"took 12ms, 1.5s, 3m and 1h2m3s", "took <*>, <*>, <*> and <*>", nil},
 		{"took 12ms", "took <*>", []param{{"12ms", "", Number, 0.012}}},
 		{"took 1m30.5s", "took <*>", []param{{"1m30.5s", "", Number, 90.5}}},
@@ -55,7 +54,7 @@ func TestMasks(t *testing.T) {
 		{"get https://example.com/a?b=c&d=e.", "get <*>.", []param{{"https://example.com/a?b=c&d=e", "", Path, nan}}},
 		{"either/or and I/O", "either/or and I/O", nil},
 		{"host db.example.com:5432 and java.lang.Error in main.go", "host <*> and java.lang.Error in main.go",
-			[]param{{"db.example.com:5432", "host", Host, nan}}[:0]},
+			[]param{{"db.example.com:5432", "", Host, nan}}},
 		{"mail bob@example.com", "mail <*>", []param{{"bob@example.com", "", ID, nan}}},
 		{`relation "foo bar" isn't 'x y'`, `relation "<*>" isn't '<*>'`, []param{{"foo bar", "", Quoted, nan}, {"x y", "", Quoted, nan}}},
 		{`"GET /a b HTTP/1.0" 200`, `"GET <*> HTTP/<*>" <*>`, []param{{"/a b", "", Path, nan}, {"1.0", "", Number, 1}, {"200", "", Number, 200}}},
@@ -77,8 +76,7 @@ func TestMasks(t *testing.T) {
 		{strings.Repeat("a", 65), "<*>", []param{{strings.Repeat("a", 65), "", Word, nan}}},
 		{`{"msg":"user 5 \"bob\" left","ok":true,"a":{"b":[1,2]},"n":-1.5}`, `user <*> \"bob\" left ok=<*> a.b=<*> n=<*>`,
 			[]param{{"5", "", Number, 5}, {"true", "ok", Word, nan}, {"[1,2]", "b", Word, nan}, {"-1.5", "n", Number, -1.5}}},
-		{`{}`, `{}`, nil},
-		{`{"a":}`, `{"<*>":}`, nil},
+		{`{}`, `{}`, nil}, {`{"a":}`, `{"<*>":}`, nil},
 		{`user=bob took=5ms msg="read \"x\" 7 times"`, `user=<*> took=<*> read \"x\" <*> times`,
 			[]param{{"bob", "user", Word, nan}, {"5ms", "took", Number, 0.005}, {"7", "", Number, 7}}},
 	} {

@@ -1,0 +1,75 @@
+package drain
+
+import "math"
+
+// collapse makes one parameter of three and more values in a row: the length of a list must not decide the template.
+func (s *scanner) collapse() {
+	n := len(s.toks) - 1
+	tok := &s.toks[n]
+	if n < 1 || tok.par1-tok.par0 != 1 || !s.isValue(tok, false) && !s.isValue(tok, true) {
+		return
+	}
+	last := &s.toks[n-1]
+	comma := s.isValue(last, true)
+	if !comma && !s.isValue(last, false) {
+		return
+	}
+	long := 2
+	kind := listKind(s.params[tok.par0].Kind)
+	if kind == Number {
+		// A row of numbers is a vector, which is worth more apart.
+		long = vectorMax
+	}
+	first := last
+	if !last.list {
+		if n < long {
+			return
+		}
+		for i := n - long; i < n; i++ {
+			if !s.isValue(&s.toks[i], comma) || listKind(s.params[s.toks[i].par0].Kind) != kind {
+				return
+			}
+		}
+		first = &s.toks[n-long]
+	}
+	end := tok.line1
+	trailing := s.skel[tok.skel1-1] == ','
+	if trailing {
+		end--
+	}
+	p := &s.params[first.par0]
+	p.Value, p.Num = s.line[first.line0:end:end], math.NaN()
+	if comma {
+		p.Kind = Word
+	}
+	s.params = s.params[:first.par0+1]
+	s.skel = append(s.skel[:first.skel0], mark)
+	if trailing {
+		s.skel = append(s.skel, ',')
+	}
+	first.line1, first.skel1, first.par1, first.list = tok.line1, uint32(len(s.skel)), first.par0+1, true
+	if first != last {
+		n -= long - 1
+	}
+	s.toks = s.toks[:n]
+}
+
+// listKind is the kind as far as lists care.
+func listKind(k Kind) Kind {
+	if k == Hex || k == UUID {
+		return ID
+	}
+	return k
+}
+
+// isValue says that the token is one masked value, with a comma behind it if comma is set.
+func (s *scanner) isValue(t *token, comma bool) bool {
+	n := t.skel1 - t.skel0
+	if n == 0 || s.skel[t.skel0] != mark {
+		return false
+	}
+	if n == 1 {
+		return !comma
+	}
+	return n == 2 && s.skel[t.skel0+1] == ','
+}

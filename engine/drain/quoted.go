@@ -1,0 +1,104 @@
+package drain
+
+import "math"
+
+// empty masks what is missing in a () or [] that stands alone: a program
+// printed an empty value there. Behind a name it is a call or a type.
+func (s *scanner) empty(b []byte, i int) int {
+	if i == s.start && i+1 < len(b) && b[i+1] == b[i]+1+(b[i]>>6&1) && (i+2 == len(b) || !isAlnum(b[i+2])) {
+		s.mask(i+1, i+1, Word, math.NaN())
+	}
+	return i + 1
+}
+
+// quoted masks a quoted string, all but a request line's method and protocol.
+func (s *scanner) quoted(b []byte, i int) int {
+	if s.unclosed {
+		return i + 1
+	}
+	end := closing(b, i)
+	if end == 0 {
+		// Looking for the end of every further quote would be quadratic.
+		s.unclosed = true
+		return i + 1
+	}
+	if end == i+2 {
+		return end
+	}
+	s.keyEnd = moveKey(s.keyEnd, i)
+	if !s.request(b, i+1, end-1) {
+		s.mask(i+1, end-1, Quoted, math.NaN())
+	}
+	return end
+}
+
+func moveKey(keyEnd, i int) int {
+	if keyEnd == i {
+		return i + 1
+	}
+	return keyEnd
+}
+
+// request masks target and version of an HTTP request line; the method stays.
+func (s *scanner) request(b []byte, i, end int) bool {
+	p := i
+	for p < end && b[p]-'A' < 26 {
+		p++
+	}
+	if p < i+3 || p > i+10 || p+2 >= end || b[p] != ' ' {
+		return false
+	}
+	target := p + 1
+	stop := end
+	for q := end - 1; q > target && q > end-12; q-- {
+		if b[q] == ' ' && q+5 < end && string(b[q+1:q+6]) == "HTTP/" {
+			stop = q
+			break
+		}
+	}
+	if stop == end && b[target] != '/' {
+		return false
+	}
+	if s.keyEnd == i {
+		s.keyEnd = target
+	}
+	s.mask(target, stop, Path, math.NaN())
+	if stop+6 < end {
+		s.maskValue(stop+6, end)
+	}
+	return true
+}
+
+// closing is the index behind the quote that closes the one at i, zero if there is none.
+func closing(b []byte, i int) int {
+	q := b[i]
+	for j := i + 1; j < len(b); j++ {
+		switch b[j] {
+		case '\\':
+			j++
+		case q:
+			return j + 1
+		}
+	}
+	return 0
+}
+
+// ticked masks 'x' and `x`, unless the sign is an apostrophe.
+func (s *scanner) ticked(b []byte, i int) int {
+	if i > s.start && isAlnum(b[i-1]) {
+		return i + 1
+	}
+	limit := min(len(b), i+2*wordMax)
+	close := b[i]
+	for j := i + 1; j < limit; j++ {
+		if b[j] == close || close == '`' && b[j] == '\'' {
+			if j == i+1 || j+1 < len(b) && isAlnum(b[j+1]) {
+				return i + 1
+			}
+			s.keyEnd = moveKey(s.keyEnd, i)
+			s.mask(i+1, j, Quoted, math.NaN())
+			return j + 1
+		}
+	}
+	return i + 1
+}
