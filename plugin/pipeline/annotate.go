@@ -69,9 +69,9 @@ func (s *shaper) annotated(w *work, v variant) *labelSet {
 			made.base = append(made.base, l)
 		}
 	}
-	made.cap(s.labelsMax - len(own))
+	made.cap(s.limits.Count - len(own))
 	made.base = append(made.base, own...)
-	made.text = string(loki.AppendLabels(nil, made.base))
+	made.text = string(s.limits.Append(nil, made.base))
 	if len(w.cache.variants) >= labelSetsMax {
 		clear(w.cache.variants)
 	}

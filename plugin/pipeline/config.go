@@ -121,9 +121,11 @@ const (
 
 // DefaultConfig returns the defaults; Loki.URL is still to be set.
 func DefaultConfig() Config {
+	sender := loki.DefaultConfig()
+	sender.FallbackLabel = loki.Label{Name: "job", Value: "fluent-bit"} // as Fluent Bit's loki
 	return Config{
 		Engine:           engine.DefaultConfig(),
-		Loki:             loki.DefaultConfig(),
+		Loki:             sender,
 		Shape:            Shape{DropSingleKey: DropSingleKeyRaw, Labels: []LabelSource{{Name: "job", Literal: "fluent-bit"}}},
 		Score:            true,
 		SampleEvery:      SampleEveryDefault,

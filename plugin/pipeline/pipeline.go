@@ -176,6 +176,9 @@ func (p *Pipeline) report(rep *loki.Report, left int) {
 	if refused > 0 && p.warns.allow("refused", time.Now()) {
 		p.log.Warn(fmt.Sprintf("Loki refused %d entries for good: %v; for example: %s", refused, rep.Refused, rep.Sample))
 	}
+	if rep.Stripped > 0 && p.warns.allow("stripped", time.Now()) {
+		p.log.Warn("this Loki takes no structured metadata, entries go without: set allow_structured_metadata in its limits_config, or annotate line here")
+	}
 	if left > 0 && rep.Err != nil && p.warns.allow("deliver", time.Now()) {
 		p.log.Error(fmt.Sprintf("cannot deliver, Fluent Bit keeps the chunk and will try again: %v", rep.Err))
 	}

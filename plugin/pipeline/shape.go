@@ -13,8 +13,7 @@ import (
 type shaper struct {
 	cfg    *Config
 	remove *node
-	// ownLabels is how many labels an anomalous entry gets beside its own.
-	labelsMax int
+	limits loki.LabelLimits
 }
 
 // node is a tree of keys: the paths of Shape.Remove.
@@ -24,7 +23,7 @@ type node struct {
 }
 
 func newShaper(cfg *Config) *shaper {
-	s := &shaper{cfg: cfg, labelsMax: cfg.Loki.MaxLabels}
+	s := &shaper{cfg: cfg, limits: cfg.Loki.LabelLimits()}
 	for _, path := range cfg.Shape.Remove {
 		if s.remove == nil {
 			s.remove = &node{}
@@ -52,7 +51,7 @@ func (n *node) add(path Path) {
 // labelSet is one set of labels as records have it. It is immutable.
 type labelSet struct {
 	tenant string
-	// base holds at most labelsMax labels; what a record has beyond them is in more.
+	// base holds at most Loki.MaxLabels labels; what a record has beyond them is in more.
 	base, more []loki.Label
 	text       string // canonical form of base
 }
@@ -194,7 +193,8 @@ func (s *shaper) buildLabels(body chunk.Value) *labelSet {
 			}
 		}
 	}
-	set.cap(s.labelsMax)
+	set.cap(s.limits.Count)
+	set.text = string(s.limits.Append(nil, set.base))
 	return set
 }
 
@@ -204,7 +204,6 @@ func (set *labelSet) cap(max int) {
 		set.more = append(slices.Clone(set.base[max:]), set.more...)
 		set.base = set.base[:max:max]
 	}
-	set.text = string(loki.AppendLabels(nil, set.base))
 }
 
 func sourceText(src *LabelSource, body chunk.Value) string {

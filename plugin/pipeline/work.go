@@ -87,6 +87,7 @@ func (p *Pipeline) prepare(tag string, data []byte, seen bool) *pending {
 	w := p.takeWork()
 	defer p.returnWork(w)
 	batch := p.batcher.NewBatch()
+	defer batch.Close()
 	pd := &pending{}
 	w.reader.Reset(data)
 	records := 0
