@@ -89,6 +89,10 @@ func mix(h uint64, i int) uint64 {
 	return hi ^ lo
 }
 
+// sufMax bounds the punctuation that is told from a value; more is noise, and
+// its brackets would be matched in quadratic time.
+const sufMax = 8
+
 // shapeOf finds what of a token stays when its value varies: brackets, quotes
 // and key= in front, punctuation behind.
 func shapeOf(text []byte) (pre, suf int) {
@@ -114,7 +118,7 @@ func shapeOf(text []byte) (pre, suf int) {
 		return pre, 0
 	}
 	// A bracket that the core opens is closed by it, too: LOCAL(0), is one value and a comma.
-	for suf < len(text)-pre && isClosing(text[len(text)-1-suf]) {
+	for suf < min(len(text)-pre, sufMax) && isClosing(text[len(text)-1-suf]) {
 		suf++
 	}
 	for suf > 0 && opens(text[pre:len(text)-suf]) {

@@ -7,6 +7,10 @@ const (
 	fieldsMax = 18
 	// headerMax bounds the bytes of a header that are looked at.
 	headerMax = 1024
+	// columnsSure is how many lines must have their time at one word before the
+	// words before it are columns; a line without one takes two off.
+	columnsSure = 8
+	columnsFull = 20
 	// nameMax bounds a component's name.
 	nameMax = 128
 )
@@ -37,6 +41,7 @@ type header struct {
 	count   int // words read
 	syslog  bool
 	rfc5424 bool
+	hosted  bool // syslog's host was read
 	pending int  // words since end
 	plain   int  // those among them that might be words of a message
 	numbers int  // those among them that are numbers
@@ -45,13 +50,15 @@ type header struct {
 	// hosts are the hashes of words seen between a time and process[pid]:.
 	hosts [8]uint64
 	hostN int
+	// timeAt counts the lines with a time at the second, third, ... word.
+	timeAt [8]int
 }
 
 // read finds the header of b.
 func (h *header) read(b []byte, l *layout) {
 	h.stamp, h.timed, h.level, h.end, h.forced = stamp{}, false, NoLevel, 0, 0
 	h.b = b[:min(len(b), headerMax)]
-	h.part, h.count, h.syslog, h.rfc5424, h.talk = atStart, 0, false, false, false
+	h.part, h.count, h.syslog, h.rfc5424, h.talk, h.hosted = atStart, 0, false, false, false, false
 	h.pending, h.plain, h.numbers = 0, 0, 0
 	from := h.priority()
 	if l.text != "" {
@@ -62,12 +69,44 @@ func (h *header) read(b []byte, l *layout) {
 		}
 	}
 	h.fields(from)
+	if !h.timed && h.part == atStart && h.forced == 0 {
+		h.columns()
+	}
 	if h.part == afterComponent {
 		h.inner()
 	}
 	h.end = h.skipSeparators(h.end)
 	if h.end >= len(h.b) {
 		h.end = min(h.end, len(b))
+	}
+}
+
+// columns takes a time behind columns of words, which only the stream can tell
+// from words of a message: most lines have it at the same word, and start with
+// a number or an identifier.
+func (h *header) columns() {
+	b := h.b
+	i := skipSpaces(b, 0)
+	var t stamp
+	for n := 0; n < len(h.timeAt) && i < len(b); n++ {
+		end, seen := wordEnd(b, i)
+		if n == 0 && seen&digitSign == 0 {
+			break
+		}
+		if n > 0 && isDigit(b[i]) {
+			if stop := readStamp(b, i, true, &t); stop > 0 && (stop == len(b) || isSpace(b[stop])) && (t.epoch || t.clock) {
+				if h.timeAt[n] = min(h.timeAt[n]+1, columnsFull); h.timeAt[n] >= columnsSure {
+					h.take(&t)
+					h.accept(stop, afterTime)
+					h.fields(stop)
+				}
+				return
+			}
+		}
+		i = skipSpaces(b, max(end, i+1))
+	}
+	for n := range h.timeAt {
+		h.timeAt[n] = max(h.timeAt[n]-2, 0)
 	}
 }
 
@@ -199,7 +238,7 @@ func (h *header) accept(end, part int) {
 
 func (h *header) time(i int) int {
 	b, p := h.b, i
-	if h.part > afterTime {
+	if h.part > afterTime && (h.timed || h.part == afterComponent) {
 		return 0
 	}
 	bracket := b[i] == '[' || b[i] == '('
@@ -233,7 +272,7 @@ func (h *header) time(i int) int {
 	}
 	h.syslog = t.month > 0 && t.year == 0 && t.level == NoLevel && isAlpha(b[p])
 	h.take(&t)
-	h.accept(end, afterTime)
+	h.accept(end, max(h.part, afterTime))
 	if t.level != NoLevel {
 		h.level = t.level
 		h.part = afterLevel
@@ -383,7 +422,8 @@ func (h *header) word(i, end int, seen uint8) bool {
 		return false
 	}
 	h.pending++
-	if h.syslog && h.part == afterTime && h.pending == 1 {
+	if h.syslog && h.part == afterTime && h.pending == 1 && !h.hosted {
+		h.hosted = true
 		// A host always follows syslog's time.
 		h.host = hashOf(word)
 		h.end = end

@@ -194,6 +194,25 @@ func TestTimeLayout(t *testing.T) {
 	}
 }
 
+// TestColumns learns from a stream that its time stands behind columns of words.
+func TestColumns(t *testing.T) {
+	m := newMiner(t, Config{})
+	var out Line
+	for i := range 20 {
+		m.Parse(&out, fmt.Appendf(nil, "%d node%d action error %d 1 cluster member added by %d", 4000+i, i, 1704164645+i, i), false)
+	}
+	if out.Time != (1704164645+19)*1e9 || string(out.Message) != "1 cluster member added by 19" {
+		t.Errorf("got time %d, message %q; want the columns cut off", out.Time, out.Message)
+	}
+	for range 20 {
+		m.Parse(&out, []byte("5 jobs were started by hand"), false)
+	}
+	m.Parse(&out, []byte("5 jobs were started 1704164645 times"), false)
+	if out.Time != 0 || string(out.Message) != "5 jobs were started 1704164645 times" {
+		t.Errorf("got time %d, message %q; want no header", out.Time, out.Message)
+	}
+}
+
 func TestBadConfig(t *testing.T) {
 	_, err := New(Config{ClustersMax: 1, BytesMax: 1, TimeLayout: "hello", BaseYear: 12})
 	if err == nil {

@@ -76,7 +76,9 @@ func TestMasks(t *testing.T) {
 		{strings.Repeat("a", 65), "<*>", []param{{strings.Repeat("a", 65), "", Word, nan}}},
 		{`{"msg":"user 5 \"bob\" left","ok":true,"a":{"b":[1,2]},"n":-1.5}`, `user <*> \"bob\" left ok=<*> a.b=<*> n=<*>`,
 			[]param{{"5", "", Number, 5}, {"true", "ok", Word, nan}, {"[1,2]", "b", Word, nan}, {"-1.5", "n", Number, -1.5}}},
-		{`{}`, `{}`, nil}, {`{"a":}`, `{"<*>":}`, nil},
+		{`{}`, `{}`, nil}, {`{"a":}`, `{"a":}`, nil},
+		{`got {"id": 5, "name": "bob"} and {'k': 'v'}`, `got {"id": <*>, "name": "<*>"} and {'k': '<*>'}`,
+			[]param{{"5", "id", Number, 5}, {"bob", "name", Quoted, nan}, {"v", "k", Quoted, nan}}},
 		{`user=bob took=5ms msg="read \"x\" 7 times"`, `user=<*> took=<*> read \"x\" <*> times`,
 			[]param{{"bob", "user", Word, nan}, {"5ms", "took", Number, 0.005}, {"7", "", Number, 7}}},
 	} {

@@ -210,9 +210,9 @@ func (m *Miner) advance(line []byte) {
 
 // Match parses the line and learns nothing; Cluster is nil where no template fits.
 func (m *Miner) Match(out *Line, line []byte, raw bool) {
-	hosts, hostN := m.head.hosts, m.head.hostN
+	hosts, hostN, timeAt := m.head.hosts, m.head.hostN, m.head.timeAt
 	m.read(out, line, raw)
-	m.head.hosts, m.head.hostN = hosts, hostN
+	m.head.hosts, m.head.hostN, m.head.timeAt = hosts, hostN, timeAt
 	if at, ok := m.known[string(m.scan.skel)]; ok {
 		m.finish(out, m.clusters[m.skeletons[at].cluster])
 		return

@@ -25,6 +25,9 @@ func (s *scanner) quoted(b []byte, i int) int {
 	if end == i+2 {
 		return end
 	}
+	if s.name(b, i, end) {
+		return end
+	}
 	s.keyEnd = moveKey(s.keyEnd, i)
 	if !s.request(b, i+1, end-1) {
 		s.mask(i+1, end-1, Quoted, math.NaN())
@@ -37,6 +40,19 @@ func moveKey(keyEnd, i int) int {
 		return i + 1
 	}
 	return keyEnd
+}
+
+// name takes "key": of a JSON object or a Python dict inside a message: it is
+// no value, but names the next.
+func (s *scanner) name(b []byte, i, end int) bool {
+	if end >= len(b) || b[end] != ':' || end-i > wordMax || !isKey(b[i+1:end-1]) {
+		return false
+	}
+	s.key, s.keyEnd = b[i+1:end-1], end+1
+	if end+1 < len(b) && b[end+1] == ' ' {
+		s.keyEnd++
+	}
+	return true
 }
 
 // request masks target and version of an HTTP request line; the method stays.
@@ -94,6 +110,9 @@ func (s *scanner) ticked(b []byte, i int) int {
 		if b[j] == close || close == '`' && b[j] == '\'' {
 			if j == i+1 || j+1 < len(b) && isAlnum(b[j+1]) {
 				return i + 1
+			}
+			if s.name(b, i, j+1) {
+				return j + 1
 			}
 			s.keyEnd = moveKey(s.keyEnd, i)
 			s.mask(i+1, j, Quoted, math.NaN())

@@ -12,6 +12,10 @@ const (
 	// wordMax is the longest word that can be a constant. No program's fixed
 	// text has longer ones, and it bounds a template at 128 * 64 bytes.
 	wordMax = 64
+	// tokenMax is where a token without spaces is cut.
+	tokenMax = 1 << 10
+	// skelMax bounds the constant text of a line, and so of a template.
+	skelMax = 8 << 10
 	// scanMax bounds the bytes of a line that are looked at.
 	scanMax = 16 << 10
 	// vectorMax is the longest row of numbers whose numbers are parameters of their own.
@@ -133,7 +137,7 @@ func (s *scanner) text(i, end int) int {
 			i++
 			continue
 		}
-		if len(s.toks) >= tokensMax || len(s.params) >= paramsMax {
+		if len(s.toks) >= tokensMax || len(s.params) >= paramsMax || len(s.skel) >= skelMax {
 			return i
 		}
 		s.begin(i)
@@ -219,7 +223,7 @@ func (s *scanner) mask(i, end int, kind Kind, num float64) {
 // token scans the token that starts at i and returns its end. A time or a
 // quoted string may reach over spaces.
 func (s *scanner) token(b []byte, i int) int {
-	for i < len(b) && b[i] > ' ' {
+	for i < len(b) && b[i] > ' ' && i < s.start+tokenMax {
 		c := b[i]
 		switch {
 		case c == '\\' && s.escaped && i+1 < len(b) && isEscape(b[i+1]):

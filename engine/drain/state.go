@@ -10,7 +10,7 @@ import (
 // The state, in the order of its bytes. Numbers are unsigned varints, texts
 // are a length and bytes.
 //
-//	last time, learned hosts: n, then 8 bytes each, position of the ring
+//	last time, position of the ring of hosts, 8 hosts of 8 bytes, 8 columns' counts
 //	evicted
 //	indexes: n, then the generation of each
 //	clusters, most recently used first: n, then
@@ -27,6 +27,9 @@ func (m *Miner) AppendState(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(m.head.hostN))
 	for _, host := range m.head.hosts {
 		dst = binary.LittleEndian.AppendUint64(dst, host)
+	}
+	for _, n := range m.head.timeAt {
+		dst = binary.AppendUvarint(dst, uint64(n))
 	}
 	dst = binary.AppendUvarint(dst, m.evicted)
 	dst = binary.AppendUvarint(dst, uint64(len(m.clusters)))
@@ -113,6 +116,9 @@ func (m *Miner) readState(r *reader) {
 	m.head.hostN = int(r.number(1 << 40))
 	for i := range m.head.hosts {
 		m.head.hosts[i] = r.fixed()
+	}
+	for i := range m.head.timeAt {
+		m.head.timeAt[i] = int(r.number(columnsFull))
 	}
 	m.evicted = r.number(1 << 62)
 	n := int(r.number(uint64(m.cfg.ClustersMax)))
