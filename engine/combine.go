@@ -13,7 +13,7 @@ const (
 	scoreNats = 7.0
 	// testPenalty is Bonferroni's ln(m) for the tests that every record
 	// undergoes. Novelty pays less: it can only speak once per template.
-	testPenalty = 0.7
+	testPenalty = 0.3
 	// orderCut is the calibrated surprise from which a session's order is odd:
 	// at most one session in 200.
 	orderCut = 5.3

@@ -211,7 +211,7 @@ func (m *model) learn(e *Engine, t *detect.Template, now int64) {
 		}
 	}
 	for i := range min(len(m.line.Params), len(t.Slots)) {
-		m.params.Learn(&t.Slots[i], &m.line.Params[i])
+		m.params.Learn(&t.Slots[i], &m.line.Params[i], scoreNats)
 	}
 	if !m.clock.timed {
 		return
@@ -236,7 +236,7 @@ func (m *model) learnRoute(now int64) bool {
 	params := m.access.Params()
 	route.Widen(len(params))
 	for i := range min(len(params), len(route.Slots)) {
-		m.params.Learn(&route.Slots[i], &params[i])
+		m.params.Learn(&route.Slots[i], &params[i], scoreNats)
 	}
 	if m.clock.timed {
 		route.Rate.Learn(now)

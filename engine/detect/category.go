@@ -136,6 +136,9 @@ const (
 	// closedPrior is how many observations the rate of all keys stands for in
 	// that of one.
 	closedPrior = 50
+	// closedTold is what a new value counts for that was a finding, or a few
+	// incidents would excuse all later ones.
+	closedTold = 0.25
 )
 
 // Key returns the place of a key's counts.
@@ -190,8 +193,9 @@ func (p *Closed) Surprise(k *Category, key int16) float64 {
 	return nats(p.keys[key].total(all, closedPrior))
 }
 
-// Learn counts a test in k before k learns the value.
-func (p *Closed) Learn(k *Category, key int16, isNew bool) {
+// Learn counts a test in k before k learns the value; from the surprise told
+// on, a new value is a finding.
+func (p *Closed) Learn(k *Category, key int16, isNew bool, told float64) {
 	c := k.class()
 	if c == 0 {
 		return
@@ -199,8 +203,12 @@ func (p *Closed) Learn(k *Category, key int16, isNew bool) {
 	p.all.tests[c]++
 	p.keys[key].tests[c]++
 	if isNew {
-		p.all.news[c]++
-		p.keys[key].news[c]++
+		n := float32(1)
+		if p.Surprise(k, key) >= told {
+			n = closedTold
+		}
+		p.all.news[c] += n
+		p.keys[key].news[c] += n
 	}
 }
 

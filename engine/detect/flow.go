@@ -21,9 +21,16 @@ const (
 	// surprises tell the length of a session and nothing else.
 	flowFree = 2.5
 	// flowCutLeast and flowCutMost bound the sum of surprises beyond flowFree at
-	// which a session is odd; between them flowShare decides: at most so many
-	// sessions are odd, whatever the log.
-	flowCutLeast, flowCutMost, flowShare = 1.8, 6.0, 0.04
+	// which a session is odd. Between them an integral controller holds the share
+	// of odd sessions at flowShare or less (Gibbs and Candes, NeurIPS 2021): each
+	// one told raises the cut by flowCutStep, each one settled lowers it by the
+	// share of that.
+	flowCutLeast, flowCutMost = 1.25, 8.0
+	flowCutStep, flowShare    = 0.1, 0.035
+	// flowOrderNow is the claim of disorder that is learned at once: what many
+	// sessions do within minutes is no disorder. Smaller ones are learned when
+	// the session settles.
+	flowOrderNow = 3.0
 	// flowRescale is the weight of a session at which all sums are scaled down.
 	flowRescale = 1e6
 )
@@ -68,12 +75,12 @@ type Flow struct {
 	// present counts steps whenever they come, presentRecent with the short memory.
 	present, presentRecent []float32
 	before                 table
-	// sums and orders calibrate; cut is the sum from which a session is odd.
-	sums, orders Tail
-	cut          float64
-	gaps         sketch.LogHist
-	idle         int64
-	freshGaps    uint16
+	// orders calibrates disorder; cut is the sum from which a session is odd.
+	orders    Tail
+	cut       float64
+	gaps      sketch.LogHist
+	idle      int64
+	freshGaps uint16
 	// open lists the sessions that have not settled.
 	open chain
 }
@@ -279,15 +286,16 @@ func (m *memory) scale(r float32) {
 	}
 }
 
-// calibrate counts a finished session's sum and disorder and sets the cut anew.
-func (f *Flow) calibrate(sum, disorder float64) {
-	f.sums.Learn(sum)
-	f.orders.Learn(disorder)
-	f.cut = flowCutLeast
-	for f.cut < flowCutMost && f.sums.Share(f.cut) > flowShare {
-		f.cut += 0.25
+// calibrate counts a settled session's disorder and lowers the cut.
+func (f *Flow) calibrate(disorder float64) {
+	if disorder < flowOrderNow {
+		f.orders.Learn(disorder)
 	}
+	f.cut = max(flowCutLeast, f.cut-flowCutStep*flowShare)
 }
+
+// tell raises the cut: a session was told to be odd.
+func (f *Flow) tell() { f.cut = min(flowCutMost, f.cut+flowCutStep) }
 
 // learnGap counts a gap within a session. The idle time after which a session
 // has settled is twice the 99.5% quantile of the gaps.
@@ -344,7 +352,6 @@ func (f *Flow) sync(c *sketch.Codec, limit int) {
 	floats(c, &f.present, n)
 	floats(c, &f.presentRecent, n)
 	f.before.sync(c, int(k))
-	f.sums.Sync(c)
 	f.orders.Sync(c)
 	c.F64(&f.cut)
 	f.gaps.Sync(c)

@@ -186,7 +186,9 @@ func (s *Sessions) Look(params []drain.Param, t *Template) {
 		} else {
 			h.flow = s.flow(h.key)
 		}
-		if verdict == identYes && h.flow >= 0 && len(s.flows[h.flow].steps) > best {
+		// A template too rare to judge by itself may still name a known session.
+		named := verdict == identYes || h.session >= 0 && s.pool[h.session].primary > 0
+		if named && h.flow >= 0 && len(s.flows[h.flow].steps) > best {
 			best, s.primary = len(s.flows[h.flow].steps), len(s.hits)
 		}
 		s.hits = append(s.hits, h)
@@ -254,6 +256,7 @@ func (s *Sessions) Test(step int, severity, orderCut, threshold float64) (odd Od
 func (s *Sessions) Tell(id string) {
 	if n, ok := s.index[xxhash.Sum64String(id)]; ok {
 		s.pool[n].told = true
+		s.flows[s.pool[n].flow].tell()
 	}
 }
 
@@ -358,8 +361,12 @@ func (s *Sessions) event(h *hit, primary bool, template int, severity float64, n
 	if surprise := f.unexpected(at); surprise > flowFree {
 		ses.sum += float32(excess(surprise + severity))
 	}
-	claim, _ := f.disorder(at, ses.have())
-	ses.disorder = max(ses.disorder, float32(claim))
+	if claim, _ := f.disorder(at, ses.have()); claim > float64(ses.disorder) {
+		if ses.disorder < flowOrderNow && claim >= flowOrderNow {
+			f.orders.Learn(claim)
+		}
+		ses.disorder = float32(claim)
+	}
 	if ses.settled && ses.primary*2 >= ses.events {
 		f.late(template, ses.have())
 	}

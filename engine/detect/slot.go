@@ -79,12 +79,12 @@ func (s *Params) Test(t *Slot, p *drain.Param) (Code, float64) {
 	return NewValue, s.values.Surprise(&t.values, t.key-1)
 }
 
-// Learn counts a value of the slot.
-func (s *Params) Learn(t *Slot, p *drain.Param) {
+// Learn counts a value of the slot; a surprise of told and more is a finding.
+func (s *Params) Learn(t *Slot, p *drain.Param, told float64) {
 	t.n++
 	switch p.Kind {
 	case drain.IPv4:
-		s.learnNet(t, p)
+		s.learnNet(t, p, told)
 		return
 	case drain.Number:
 		s.learnNumber(t, p.Num)
@@ -96,7 +96,7 @@ func (s *Params) Learn(t *Slot, p *drain.Param) {
 	if t.key == 0 {
 		t.key = s.values.Key(keyOf(p)) + 1
 	}
-	s.values.Learn(&t.values, t.key-1, !t.values.Known(hash))
+	s.values.Learn(&t.values, t.key-1, !t.values.Known(hash), told)
 	t.values.Learn(hash, p.Value)
 }
 
@@ -162,7 +162,7 @@ func (s *Params) testNet(t *Slot, addr []byte) (Code, float64) {
 	return None, 0
 }
 
-func (s *Params) learnNet(t *Slot, p *drain.Param) {
+func (s *Params) learnNet(t *Slot, p *drain.Param, told float64) {
 	if t.nets == nil {
 		t.nets = new([levelNets]Category)
 		t.netKey = s.nets.Key(keyOf(p)) + 1
@@ -174,7 +174,7 @@ func (s *Params) learnNet(t *Slot, p *drain.Param) {
 		}
 		net := prefix(p.Value, level)
 		hash := xxhash.Sum64(net)
-		s.nets.Learn(k, t.netKey-1, !k.Known(hash))
+		s.nets.Learn(k, t.netKey-1, !k.Known(hash), told)
 		k.Learn(hash, net)
 	}
 }
