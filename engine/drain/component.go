@@ -5,22 +5,8 @@ import "bytes"
 // group takes [thread], [pid], [level], [uptime] and (pid).
 func (h *header) group(i int) (end int, ok bool) {
 	b := h.b
-	depth := 0
-	open, shut := b[i], byte(']')
-	if open == '(' {
-		shut = ')'
-	}
-	for end = i; end < len(b) && end < i+256; end++ {
-		if b[end] == open {
-			depth++
-		}
-		if b[end] == shut {
-			if depth--; depth == 0 {
-				break
-			}
-		}
-	}
-	if end >= len(b) || b[end] != shut || end == i+1 {
+	end = closingBracket(b[:min(len(b), i+groupMax)], i)
+	if end <= i+1 {
 		return 0, false
 	}
 	inner := bytes.TrimSpace(b[i+1 : end])
@@ -56,6 +42,27 @@ func (h *header) group(i int) (end int, ok bool) {
 	h.plain++
 	h.talk = true
 	return end, true
+}
+
+// groupMax bounds a bracket of a header.
+const groupMax = 256
+
+// closingBracket is the index of the bracket that closes the one at i, -1 if there is none.
+func closingBracket(b []byte, i int) int {
+	open, shut := b[i:i+1], byte(']')
+	if b[i] == '(' {
+		shut = ')'
+	}
+	for p, depth := i+1, 1; ; {
+		n := bytes.IndexByte(b[p:], shut)
+		if n < 0 {
+			return -1
+		}
+		if depth += bytes.Count(b[p:p+n], open) - 1; depth == 0 {
+			return p + n
+		}
+		p += n + 1
+	}
 }
 
 // isThread says that a bracket holds a name or number of the logger's making

@@ -31,6 +31,8 @@ type header struct {
 	stamp stamp
 	timed bool
 	level Level
+	// scratch is for a time that is being read.
+	scratch stamp
 	// end is where the message starts.
 	end int
 	// forced is the number of words before the time of an access log; its message is the whole line.
@@ -248,13 +250,16 @@ func (h *header) time(i int) int {
 			return 0
 		}
 	}
-	var t stamp
-	end := readStamp(b, p, true, &t)
+	if !isDigit(b[p]) && b[p]-'A' >= 26 {
+		return 0
+	}
+	t := &h.scratch
+	end := readStamp(b, p, true, t)
 	if end == 0 || !t.clock && !t.epoch && t.month == 0 {
 		return 0
 	}
 	if bracket && end < len(b) && b[end] != b[i]+1+(b[i]>>6&1) {
-		return h.timeBracket(i, end, &t)
+		return h.timeBracket(i, end, t)
 	}
 	if end < len(b) && !isSpace(b[end]) {
 		switch b[end] {
@@ -266,12 +271,12 @@ func (h *header) time(i int) int {
 	}
 	if h.part == atStart && h.count >= 3 && h.count <= 4 && bracket && t.year > 0 && end+1 < len(b) && b[end] == ' ' && b[end+1] == '"' {
 		h.forced = h.count
-		h.take(&t)
+		h.take(t)
 		h.end = 0
 		return end
 	}
 	h.syslog = t.month > 0 && t.year == 0 && t.level == NoLevel && isAlpha(b[p])
-	h.take(&t)
+	h.take(t)
 	h.accept(end, max(h.part, afterTime))
 	if t.level != NoLevel {
 		h.level = t.level

@@ -20,17 +20,22 @@ const daySecs = 24 * 60 * 60
 // if none starts there. Bare epochs and glog times count in a header only:
 // inside a message they are numbers and words.
 func readStamp(b []byte, i int, header bool, t *stamp) int {
-	*t = stamp{}
 	c := b[i]
 	if c-'0' > 9 {
-		if c-'A' > 'Z'-'A' {
+		if c-'A' > 'Z'-'A' || len(b) < i+8 {
 			return 0
 		}
 		if header && len(b) > i+20 && isDigit(b[i+1]) {
+			*t = stamp{}
 			return readGlog(b, i, t)
 		}
+		if b[i+3] != ' ' && b[i+3] != ',' {
+			return 0
+		}
+		*t = stamp{}
 		return readWordDate(b, i, t)
 	}
+	*t = stamp{}
 	switch n := digitsAt(b, i); n {
 	case 1, 2:
 		return readShortDate(b, i, n, t)
