@@ -76,7 +76,7 @@ func (p *Process) WaitLog(ctx context.Context, text string, n int) error {
 			if strings.Count(p.Log(), text) >= n {
 				return nil
 			}
-			return fmt.Errorf("the program ended without %q in its log:\n%s", text, p.Log())
+			return fmt.Errorf("%s ended (%v) without %q in its log:\n%s", p.cmd.Path, p.cmd.ProcessState, text, p.Log())
 		case <-ctx.Done():
 			return fmt.Errorf("%w: no %q in the log:\n%s", ctx.Err(), text, log)
 		}

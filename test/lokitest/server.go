@@ -38,6 +38,8 @@ type Options struct {
 	Port int
 	// AllowDocker takes the image of the pinned version where a Docker engine answers, instead of building it.
 	AllowDocker bool
+	// Args are more flags for a Loki of its own, which go before what its configuration file says.
+	Args []string
 	// Progress gets lines for people while Loki is built; nil: none are written.
 	Progress io.Writer
 }
@@ -107,7 +109,7 @@ func startBinary(ctx context.Context, binary, version string, opt Options) (*Ser
 		return nil, err
 	}
 	defer out.Close()
-	s.cmd = exec.Command(binary, "-config.file="+config)
+	s.cmd = exec.Command(binary, append([]string{"-config.file=" + config}, opt.Args...)...)
 	s.cmd.Stdout, s.cmd.Stderr = out, out
 	// It must not outlive a test that is killed.
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
@@ -241,6 +243,12 @@ schema_config:
 ingester:
   lifecycler:
     min_ready_duration: 0s # the default waits 15 s
+query_scheduler:
+  use_scheduler_ring: false # found by its address at once; through the ring it takes 10 s
+frontend:
+  scheduler_address: 127.0.0.1:%[3]d
+frontend_worker:
+  scheduler_address: 127.0.0.1:%[3]d
 querier:
   query_ingesters_within: 0s # also for lines of another day
 limits_config:
