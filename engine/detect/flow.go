@@ -21,12 +21,14 @@ const (
 	// surprises tell the length of a session and nothing else.
 	flowFree = 2.5
 	// flowCutLeast and flowCutMost bound the sum of surprises beyond flowFree at
-	// which a session is odd. Between them an integral controller holds the share
-	// of odd sessions at flowShare or less (Gibbs and Candes, NeurIPS 2021): each
-	// one told raises the cut by flowCutStep, each one settled lowers it by the
-	// share of that.
+	// which a session is odd. Between them it is the quantile that flowShare of
+	// the sessions exceed: where normal sessions often hold a rare step or two,
+	// it takes more to be odd.
 	flowCutLeast, flowCutMost = 1.25, 8.0
-	flowCutStep, flowShare    = 0.1, 0.035
+	flowShare                 = 0.035
+	// flowCutUnit is the resolution of sums and cut; flowCutMemory the number of
+	// sessions after which the older half is forgotten.
+	flowCutUnit, flowCutMemory = 0.125, 2000
 	// flowOrderNow is the claim of disorder that is learned at once: what many
 	// sessions do within minutes is no disorder. Smaller ones are learned when
 	// the session settles.
@@ -75,8 +77,11 @@ type Flow struct {
 	// present counts steps whenever they come, presentRecent with the short memory.
 	present, presentRecent []float32
 	before                 table
-	// orders calibrates disorder; cut is the sum from which a session is odd.
+	// orders calibrates disorder; sums are the settled sessions' by flowCutUnit,
+	// total of them; cut is the sum from which a session is odd.
 	orders    Tail
+	sums      [80]float32
+	total     float32
 	cut       float64
 	gaps      sketch.LogHist
 	idle      int64
@@ -286,16 +291,30 @@ func (m *memory) scale(r float32) {
 	}
 }
 
-// calibrate counts a settled session's disorder and lowers the cut.
-func (f *Flow) calibrate(disorder float64) {
+// calibrate counts a settled session's sum and disorder and sets the cut anew.
+func (f *Flow) calibrate(sum, disorder float64) {
 	if disorder < flowOrderNow {
 		f.orders.Learn(disorder)
 	}
-	f.cut = max(flowCutLeast, f.cut-flowCutStep*flowShare)
+	f.sums[min(int(sum/flowCutUnit), len(f.sums)-1)]++
+	if f.total++; f.total >= flowCutMemory {
+		f.total = 0
+		for i := range f.sums {
+			f.sums[i] /= 2
+			f.total += f.sums[i]
+		}
+	}
+	above, i := float32(0), len(f.sums)-1
+	for ; i > int(flowCutLeast/flowCutUnit); i-- {
+		if above += f.sums[i]; above > flowShare*f.total {
+			break
+		}
+	}
+	f.cut = min(flowCutMost, float64(i)*flowCutUnit)
+	if f.cut > flowCutLeast {
+		f.cut += flowCutUnit
+	}
 }
-
-// tell raises the cut: a session was told to be odd.
-func (f *Flow) tell() { f.cut = min(flowCutMost, f.cut+flowCutStep) }
 
 // learnGap counts a gap within a session. The idle time after which a session
 // has settled is twice the 99.5% quantile of the gaps.
@@ -353,6 +372,10 @@ func (f *Flow) sync(c *sketch.Codec, limit int) {
 	floats(c, &f.presentRecent, n)
 	f.before.sync(c, int(k))
 	f.orders.Sync(c)
+	for i := range f.sums {
+		c.F32(&f.sums[i])
+	}
+	c.F32(&f.total)
 	c.F64(&f.cut)
 	f.gaps.Sync(c)
 	c.I64(&f.idle)

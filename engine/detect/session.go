@@ -14,7 +14,7 @@ const (
 	// not looked at.
 	sessionSteps = 32
 	// flowsMax bounds the kinds of sessions of a model.
-	flowsMax = 8
+	flowsMax = 24
 	// hitsMax bounds the identifiers looked at in one record.
 	hitsMax = 12
 	// sessionIdleLeast and sessionIdleMost bound the idle time after which a
@@ -181,6 +181,9 @@ func (s *Sessions) Look(params []drain.Param, t *Template) {
 			continue
 		}
 		h := hit{hash: xxhash.Sum64(v), value: v, session: -1, flow: -1, slot: uint8(i), key: shape(v)}
+		if h.key == 1 && len(params[i].Key) > 0 {
+			h.key = xxhash.Sum64(params[i].Key) // digits look alike: go by their name
+		}
 		if n, ok := s.index[h.hash]; ok {
 			h.session, h.flow = n, s.pool[n].flow
 		} else {
@@ -256,7 +259,6 @@ func (s *Sessions) Test(step int, severity, orderCut, threshold float64) (odd Od
 func (s *Sessions) Tell(id string) {
 	if n, ok := s.index[xxhash.Sum64String(id)]; ok {
 		s.pool[n].told = true
-		s.flows[s.pool[n].flow].tell()
 	}
 }
 
@@ -293,11 +295,13 @@ func (s *Sessions) Learn(template, step int, templates []Template, severity floa
 // begin opens a session for an identifier not met before.
 func (s *Sessions) begin(h *hit, template int, now int64) {
 	if h.flow < 0 {
-		if len(s.flows) == flowsMax {
+		// An earlier identifier of the record may have made it.
+		if h.flow = s.flow(h.key); h.flow < 0 {
+			h.flow = s.newFlow(h.key)
+		}
+		if h.flow < 0 {
 			return
 		}
-		s.flows = append(s.flows, newFlow(h.key))
-		h.flow = int16(len(s.flows) - 1)
 	}
 	n := s.room()
 	s.pool[n] = session{hash: h.hash, id: strings.Clone(string(h.value)), flow: h.flow, template: int32(template), slot: h.slot,
@@ -308,6 +312,22 @@ func (s *Sessions) begin(h *hit, template int, now int64) {
 	s.index[h.hash] = n
 	h.session = n
 	s.link(n)
+}
+
+// newFlow returns a place for a new kind of session: one that turned out to be
+// none is reused; -1 where there is no room.
+func (s *Sessions) newFlow(key uint64) int16 {
+	for i := range s.flows {
+		if f := &s.flows[i]; f.settled.total == 0 && f.open.oldest < 0 {
+			*f = newFlow(key)
+			return int16(i)
+		}
+	}
+	if len(s.flows) == flowsMax {
+		return -1
+	}
+	s.flows = append(s.flows, newFlow(key))
+	return int16(len(s.flows) - 1)
 }
 
 // room returns a free place in the pool: a new one, or that of the session

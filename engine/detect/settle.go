@@ -114,9 +114,8 @@ func (s *Sessions) settle(n int32, templates []Template, threshold float64) (odd
 			odd.Missing, odd.Step, odd.Because = true, int(f.steps[step]), int(f.steps[because])
 		}
 		ses.told = true
-		f.tell()
 	}
-	f.calibrate(float64(ses.disorder))
+	f.calibrate(float64(ses.sum)+sum, float64(ses.disorder))
 	f.learn(ses.have())
 	return odd
 }
