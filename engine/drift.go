@@ -17,3 +17,15 @@ func (m *model) rollout(e *Engine) {
 	v.Expected = "hardly any"
 	e.raise(Event{Kind: EventDrift, Stream: m.stream, Seq: e.seq, Verdict: v})
 }
+
+// drifted tells that the records have become less expected for good.
+func (m *model) drifted(e *Engine, before, after float64) {
+	if m.seen < uint64(m.cfg.Warmup) {
+		return
+	}
+	v := Verdict{Time: m.last, Score: scoreOf(1.5 * scoreNats), Anomaly: true, Reason: ReasonDrift}
+	v.Explanation = fmt.Sprintf("the records have become less expected: %s nats of surprise on average, %s before. The workload or the system has changed; what is new becomes usual as it is learned.",
+		number(after), number(before))
+	v.Expected, v.Observed = number(before)+" nats", number(after)+" nats"
+	e.raise(Event{Kind: EventDrift, Stream: m.stream, Seq: e.seq, Verdict: v})
+}

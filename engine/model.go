@@ -21,6 +21,7 @@ type model struct {
 	sessions  detect.Sessions
 	odd       detect.Odd // of the record being scored
 	access    detect.Access
+	drift     detect.Drift
 	routes    detect.Novelty // of routes; those of an open site must not excuse new templates
 	pace      detect.Gaps    // of the whole stream
 	// deadlines are the moments at which silences become news, by
@@ -101,6 +102,9 @@ func (m *model) score(e *Engine, v *Verdict, r *Record) {
 	about, f := m.test(tmpl, now)
 	m.decide(v, about, f, now)
 	m.learn(e, tmpl, now)
+	if risen, before, after := m.drift.Learn(f.Nats); risen {
+		m.drifted(e, before, after)
+	}
 	if v.Session == "" {
 		v.Session = m.sessions.ID()
 	}

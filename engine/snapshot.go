@@ -168,6 +168,7 @@ func (m *model) sync(c *sketch.Codec) {
 	})
 	m.novelty.Sync(c)
 	m.routes.Sync(c)
+	m.drift.Sync(c)
 	m.params.Sync(c)
 	m.pace.Sync(c)
 	m.access.Sync(c)
