@@ -68,6 +68,11 @@ func (d *demo) run(ctx context.Context) (err error) {
 	if err = d.build(ctx); err != nil {
 		return err
 	}
+	if d.loki, err = lokitest.Start(ctx, lokitest.Options{AllowDocker: true, Progress: d.out}); err != nil {
+		return err
+	}
+	defer d.loki.Stop()
+	d.step("Loki answers at %s (%s)", d.loki.URL, d.loki.Origin)
 	if d.dir, err = os.MkdirTemp("", "logscope-demo-"); err != nil {
 		return err
 	}
@@ -75,11 +80,6 @@ func (d *demo) run(ctx context.Context) (err error) {
 	if err = d.unpack(); err != nil {
 		return err
 	}
-	if d.loki, err = lokitest.Start(ctx, lokitest.Options{AllowDocker: true, Progress: d.out}); err != nil {
-		return err
-	}
-	defer d.loki.Stop()
-	d.step("Loki answers at %s (%s)", d.loki.URL, d.loki.Origin)
 	if err = d.ship(ctx); err != nil {
 		return err
 	}

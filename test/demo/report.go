@@ -3,12 +3,13 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/logscope/logscope/test/lokitest"
 )
@@ -46,7 +47,7 @@ func (d *demo) report(ctx context.Context) error {
 	}
 	d.printNext()
 	if len(found) == 0 {
-		return fmt.Errorf("no anomalies in Loki, though the recording has faults")
+		return errors.New("no anomalies in Loki, though the recording has faults")
 	}
 	return nil
 }
@@ -138,7 +139,7 @@ func (d *demo) printAnomalies(found []lokitest.Entry) {
 			times = fmt.Sprintf("   %d times until %s", k.count, clock(k.last))
 		}
 		fmt.Fprintf(d.out, "\n  %s  %-11s %s  score %.2f%s\n", clock(k.first.Time), k.first.Stream["service"], k.first.Stream["reason"], k.score, times)
-		fmt.Fprintf(d.out, "    why   %s\n", k.sample.Metadata["logscope_explanation"])
+		fmt.Fprintf(d.out, "    why   %s\n", clean(k.sample.Metadata["logscope_explanation"]))
 		fmt.Fprintf(d.out, "    line  %s\n", shorten(k.sample.Line))
 	}
 	for _, e := range events {
@@ -153,93 +154,27 @@ func (d *demo) printEvent(at time.Time, text string) {
 
 func clock(ns int64) string { return time.Unix(0, ns).Format(time.TimeOnly) }
 
-// shorten cuts a line for a terminal.
+// shorten makes a line fit on one row of a terminal.
 func shorten(line string) string {
 	const width = 150
-	runes := []rune(strings.ToValidUTF8(line, "?"))
+	runes := []rune(clean(line))
 	if len(runes) <= width {
 		return string(runes)
 	}
 	return string(runes[:width-1]) + "…"
 }
 
-// heatStep is the time of one column of the heatmap.
-const heatStep = 30 * time.Second
-
-func (d *demo) heatQuery(step string) string {
-	return "sum by (score_bucket) (count_over_time(" + d.selector(`, anomaly="true"`) + " [" + step + "]))"
-}
-
-// printHeatmap prints what Grafana would draw: score by time, the shade is how many.
-func (d *demo) printHeatmap(ctx context.Context) error {
-	from, to := d.rec.Span()
-	from, to = from.Truncate(heatStep).Add(heatStep), to.Truncate(heatStep).Add(heatStep)
-	series, err := d.loki.Range(ctx, d.heatQuery("30s"), from, to, heatStep)
-	if err != nil {
-		return err
-	}
-	fmt.Fprint(d.out, "\n", heatmap(series, from, to, heatStep, d.marks(from)))
-	return nil
-}
-
-// marks are the columns in which something was done to the machine.
-func (d *demo) marks(from time.Time) map[int]bool {
-	marks := map[int]bool{}
-	for _, e := range d.rec.Events {
-		marks[int(e.Time.Sub(from.Add(-heatStep))/heatStep)] = true
-	}
-	return marks
-}
-
-// heatmap draws series, one row for each score_bucket, the highest first.
-func heatmap(series []lokitest.Series, from, to time.Time, step time.Duration, marks map[int]bool) string {
-	columns := int(to.Sub(from)/step) + 1
-	rows := map[string][]float64{}
-	for _, s := range series {
-		row := make([]float64, columns)
-		for _, p := range s.Points {
-			if i := int(p.Time.Sub(from) / step); i >= 0 && i < columns {
-				row[i] = p.Value
-			}
+// clean takes control characters away: a stranger's line must not drive the terminal.
+func clean(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\t':
+			return ' '
+		case unicode.IsControl(r):
+			return -1
 		}
-		rows[s.Metric["score_bucket"]] = row
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "Heatmap of anomalies, a column is %v:  . 1+  ░ 4+  ▒ 16+  ▓ 64+  █ 256+\n\n  score\n", step)
-	for _, bucket := range slices.Backward(slices.Sorted(maps.Keys(rows))) {
-		fmt.Fprintf(&b, "  %5s │", bucket)
-		for _, n := range rows[bucket] {
-			b.WriteString(shade(n))
-		}
-		b.WriteString("│\n")
-	}
-	b.WriteString("        └")
-	for i := range columns {
-		if marks[i] {
-			b.WriteString("▲")
-		} else {
-			b.WriteString("─")
-		}
-	}
-	begin, end := from.Add(-step).Local().Format("15:04"), to.Local().Format("15:04")
-	fmt.Fprintf(&b, "┘  ▲ something was done to the machine\n         %s%*s\n", begin, columns-len(begin), end)
-	return b.String()
-}
-
-func shade(n float64) string {
-	switch {
-	case n >= 256:
-		return "█"
-	case n >= 64:
-		return "▓"
-	case n >= 16:
-		return "▒"
-	case n >= 4:
-		return "░"
-	case n >= 1:
-		return "."
-	}
-	return " "
+		return r
+	}, strings.ToValidUTF8(text, "?"))
 }
 
 // printNext says where to go from here.
@@ -247,7 +182,7 @@ func (d *demo) printNext() {
 	fmt.Fprintf(d.out, `
 The queries, for Grafana's Explore or curl -G %[1]s/loki/api/v1/query_range --data-urlencode query=...
   %[2]s
-  %[3]s | logscope_score > 0.8
+  %[3]s | logscope_score >= 0.6
   %[4]s
 
 Next

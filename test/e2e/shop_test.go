@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,6 +20,7 @@ func TestEndToEnd(t *testing.T) {
 	t.Run("shop in the host", func(t *testing.T) { testShop(t, r, r.shipByHost) })
 	t.Run("shop in Fluent Bit", func(t *testing.T) { testShop(t, r, r.shipByFluentBit) })
 	t.Run("instances, workers and reloads in the host", func(t *testing.T) { testInstances(t, r) })
+	t.Run("instances and workers in Fluent Bit", func(t *testing.T) { testInstancesFluentBit(t, r) })
 	t.Run("unreachable Loki in the host", func(t *testing.T) { testUnreachableHost(t, r) })
 	t.Run("unreachable Loki in Fluent Bit", func(t *testing.T) { testUnreachableFluentBit(t, r) })
 	t.Run("hot reload in Fluent Bit", func(t *testing.T) { testReloadFluentBit(t, r) })
@@ -115,5 +117,31 @@ func testInstances(t *testing.T, r *rig) {
 		lines, findings := r.entries(t, run)
 		checkLines(t, r.rec.Logs, lines)
 		checkHeatmap(t, r, run, checkAnnotation(t, run, lines, findings))
+	}
+}
+
+func testInstancesFluentBit(t *testing.T, r *rig) {
+	runs := []string{newRun(t) + "-a", newRun(t) + "-b"}
+	dir := t.TempDir()
+	if err := r.rec.Write(dir); err != nil {
+		t.Fatal(err)
+	}
+	config := fluentbit.Config{StorageDir: filepath.Join(dir, "storage"), Tails: r.rec.Tails(dir)}
+	p := r.startFluentBit(t, dir, config,
+		options(r.loki.URL, runs[0], "workers=4", "batch_size=64KiB"),
+		options(r.loki.URL, runs[1])) // no workers: on Fluent Bit's own thread
+	for _, run := range runs {
+		r.untilDelivered(t, p, run, r.rec.Count())
+	}
+	if err := p.Stop(fluentbit.StopWithin); err != nil {
+		t.Errorf("%v\n%s", err, p.Log())
+	}
+	for _, run := range runs {
+		lines, findings := r.entries(t, run)
+		checkLines(t, r.rec.Logs, lines)
+		checkHeatmap(t, r, run, checkAnnotation(t, run, lines, findings))
+	}
+	if n := strings.Count(p.Log(), "engine thread"); n != 1 {
+		t.Errorf("got %d warnings about the instance without workers; want one:\n%s", n, p.Log())
 	}
 }

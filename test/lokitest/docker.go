@@ -51,7 +51,7 @@ func startContainer(ctx context.Context, version string, opt Options) (*Server, 
 	}
 	if _, err = docker(ctx, "cp", config, id+":/tmp/loki.yaml"); err == nil {
 		if _, err = docker(ctx, "start", id); err == nil {
-			err = s.waitReady(ctx)
+			err = s.waitReady(ctx, readyWithin)
 		}
 	}
 	if err != nil {
