@@ -21,6 +21,8 @@ const (
 // clock turns the times of records into model time, which never runs
 // backwards and takes no jump from a single wrong record for granted:
 //   - a late record counts as of now;
+//   - a record from far in the future counts as of now until the next one
+//     agrees with it: a quiet log has pauses, a wrong clock stands alone;
 //   - records that keep coming from far in the past (a clock set back, an old
 //     file read after a new one) move the base, and model time goes on from now;
 //   - a pause beyond a week counts as a week.
@@ -28,6 +30,7 @@ type clock struct {
 	now  int64 // model time
 	base int64 // the record time that now stands for
 	back uint8 // records in a row from far in the past
+	fore uint8 // records in a row from far in the future
 	// timed says that records have times at all.
 	timed bool
 }
@@ -46,15 +49,18 @@ func (c *clock) advance(t int64) int64 {
 	case !c.timed:
 		c.timed, c.base = true, t
 		c.now = max(c.now, t) // model time reads like the first record's
+	case t > c.base+clockJump && c.fore == 0:
+		c.fore, c.back = 1, 0
 	case t >= c.base:
 		c.now = min(c.now+min(t-c.base, clockStep), clockEnd)
-		c.base, c.back = t, 0
+		c.base, c.back, c.fore = t, 0, 0
 	case t < c.base-clockJump:
+		c.fore = 0
 		if c.back++; c.back >= clockVotes {
 			c.base, c.back = t, 0
 		}
 	default:
-		c.back = 0
+		c.back, c.fore = 0, 0
 	}
 	return c.now
 }
@@ -64,6 +70,7 @@ func (c *clock) Sync(s *sketch.Codec) {
 	s.I64(&c.now)
 	s.I64(&c.base)
 	s.U8(&c.back)
+	s.U8(&c.fore)
 	s.Bool(&c.timed)
 	if s.Reading() && (c.now < 0 || c.now > clockEnd || c.base < 0 || c.base > clockEnd) {
 		s.Fail("got model time %d and base %d; want 0 to %d", c.now, c.base, clockEnd)

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/logscope/logscope/engine/detect"
+	"github.com/logscope/logscope/engine/drain"
 )
 
 const (
@@ -115,10 +116,25 @@ func (m *model) slotName(i int) string {
 func (m *model) explainOutlier(v *Verdict, t *detect.Template, i int) {
 	p := &m.tested[i]
 	median, edge, highest, known := t.Slots[i].Number().Usual()
-	v.Explanation = fmt.Sprintf("%s is %s, %s times the median; of %d values before, nine in ten were below %s and the highest was %s.",
-		m.slotName(i), quote(string(p.Value)), number(p.Num/median), known, number(edge), number(highest))
-	v.Expected = "up to " + number(highest)
-	v.Observed = number(p.Num)
+	scale, unit := unitOf(p)
+	v.Explanation = fmt.Sprintf("%s is %s, %s times the median; of %d values before, nine in ten were up to %s%s and the highest was %s%s.",
+		m.slotName(i), quote(string(p.Value)), number(p.Num/median), known, number(edge*scale), unit, number(highest*scale), unit)
+	v.Expected = "up to " + number(highest*scale) + unit
+	v.Observed = number(p.Num*scale) + unit
+}
+
+// unitOf returns what turns a parameter's number into the unit that the line
+// is written in, and that unit.
+func unitOf(p *drain.Param) (scale float64, unit string) {
+	n := 0
+	for n < len(p.Value) && (p.Value[n] >= '0' && p.Value[n] <= '9' || p.Value[n] == '.' || p.Value[n] == '-') {
+		n++
+	}
+	written, err := strconv.ParseFloat(string(p.Value[:n]), 64)
+	if err != nil || written == 0 || p.Num == 0 {
+		return 1, ""
+	}
+	return written / p.Num, strings.ToValidUTF8(string(p.Value[n:]), "")
 }
 
 func (m *model) explainValue(v *Verdict, t *detect.Template, i int) {

@@ -29,7 +29,7 @@ import (
 //	4        number of models; then each, the least recently used first:
 //	  4 + n    name of the stream
 //	  4 + n    state of the miner (drain.Miner.AppendState)
-//	  26       clock: model time 8, record time of it 8, votes 1, timed 1, last record time 8
+//	  27       clock: model time 8, record time of it 8, votes 1 + 1, timed 1, last record time 8
 //	  8        records seen
 //	  4 + ...  templates by index, each with count, rate, gaps and slots
 //	           (detect.Template.Sync), and the identity and text of its cluster

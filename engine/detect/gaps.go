@@ -86,7 +86,7 @@ func (g *Gaps) Shift(d int64) {
 
 // Usual returns the usual and the longest gap, how many are known, and when the last record was.
 func (g *Gaps) Usual() (usual, longest int64, known uint32, last int64) {
-	return int64(math.Exp(float64(g.mean)) * float64(Second)), int64(g.longest), g.n, g.last
+	return int64(min(math.Exp(float64(g.mean))*float64(Second), float64(g.longest))), int64(g.longest), g.n, g.last
 }
 
 // Sync passes the state through c.

@@ -11,8 +11,8 @@ const (
 	// not a roll-out.
 	recentNews = 3
 	// burstNews is how many recent new templates make a roll-out of their own,
-	// where the long-run rate expects a tenth of that or less.
-	burstNews = 5
+	// where the long-run rate expects a fifth of that or less.
+	burstNews, burstTimes = 5, 5
 )
 
 // Novelty knows how often something new is logged at all.
@@ -24,7 +24,9 @@ type Novelty struct {
 	seen sketch.GoodTuring
 	// news and span are the new templates and observations among the recent ones.
 	news, span float64
-	// burst is set while a roll-out is going on.
+	// calm is the mass of new templates when there were no recent ones; burst is
+	// set while a roll-out is going on.
+	calm  float64
 	burst bool
 }
 
@@ -48,7 +50,9 @@ func (n *Novelty) Rare(count uint32) float64 {
 // tells whether it starts a roll-out: many new templates at once where new
 // ones are rare.
 func (n *Novelty) Learn(before uint32) (rollout bool) {
-	usual := n.seen.Mass()
+	if n.news < 1 {
+		n.calm = n.seen.Mass()
+	}
 	n.seen.Observe(before)
 	keep := 1 - 1.0/recentSpan
 	n.news, n.span = n.news*keep, n.span*keep+1
@@ -58,7 +62,7 @@ func (n *Novelty) Learn(before uint32) (rollout bool) {
 	switch {
 	case n.burst:
 		n.burst = n.news > recentNews-1
-	case before == 0 && n.news >= burstNews && n.seen.N > recentSpan && n.news/n.span > 10*usual:
+	case before == 0 && n.news >= burstNews && n.seen.N > recentSpan && n.news/n.span > burstTimes*n.calm:
 		n.burst, rollout = true, true
 	}
 	return rollout
@@ -76,5 +80,6 @@ func (n *Novelty) Sync(c *sketch.Codec) {
 	n.seen.Sync(c)
 	c.F64(&n.news)
 	c.F64(&n.span)
+	c.F64(&n.calm)
 	c.Bool(&n.burst)
 }

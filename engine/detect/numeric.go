@@ -82,7 +82,7 @@ func (m *Numeric) fit() {
 
 // Usual returns the median, the edge of the upper tenth and the highest value seen.
 func (m *Numeric) Usual() (median, edge, highest float64, known int) {
-	return math.Exp(m.hist.Quantile(0.5)), math.Exp(float64(m.edge)), math.Exp(float64(m.highest)), m.hist.Count()
+	return math.Exp(m.hist.Quantile(0.5)), math.Exp(float64(min(m.edge, m.highest))), math.Exp(float64(m.highest)), m.hist.Count()
 }
 
 // Sync passes the state through c.

@@ -173,7 +173,6 @@ func (s *Sessions) Look(params []drain.Param, t *Template) {
 		slot := &t.Slots[i]
 		verdict := slot.Ident.verdict(slot.closed())
 		if verdict == identNo {
-			slot.Ident.skip()
 			continue
 		}
 		v := identifier(&params[i])
@@ -265,6 +264,11 @@ func (s *Sessions) Tell(id string) {
 // Learn adds the record to its sessions: as the given step, its identifiers
 // in the slots of the given template.
 func (s *Sessions) Learn(template, step int, templates []Template, severity float64, now int64, seq uint64) {
+	for i := range templates[template].Slots {
+		if slot := &templates[template].Slots[i]; slot.Ident.verdict(slot.closed()) == identNo {
+			slot.Ident.skip()
+		}
+	}
 	for i := range s.hits {
 		h := &s.hits[i]
 		slot := &templates[template].Slots[h.slot]
