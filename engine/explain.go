@@ -98,9 +98,9 @@ func (m *model) explainRoute(v *Verdict) {
 }
 
 func (m *model) explainRequest(v *Verdict) {
-	sum, limit := m.access.Weird()
-	v.Explanation = fmt.Sprintf("the characters of this request are unlike those before: %s nats for its oddest ones, where 99%% stay below %s. Look at the decoded URL, referrer and agent for an injection: %s.",
-		number(sum), number(limit), quote(string(m.access.URL())))
+	field, text, sum, limit := m.access.Weird()
+	v.Explanation = fmt.Sprintf("the %s %s of this request is unlike those before: its oddest characters sum up to %s nats, where 99%% stay below %s. Decode it and look for an injection or a probe.",
+		field, quote(string(text)), number(sum), number(limit))
 	v.Expected = "at most " + number(limit)
 	v.Observed = number(sum)
 }

@@ -30,6 +30,8 @@ const (
 	// weirdLeast is the least sum, in nats, that can be odd: five characters of
 	// one in 400 each.
 	weirdLeast = 32.0
+	// weirdDoubt is the share of the limit from which a field is not simply learned.
+	weirdDoubt = 0.8
 )
 
 // Access models the requests of web logs: each route is a template of its own,
@@ -44,13 +46,47 @@ type Access struct {
 	grams  []uint32
 	known  []uint64
 	seen   float64
-	sums   sketch.LogHist // of the weirdness of requests
-	limit  float64
+	fields [requestFields]field
 
 	// scratch: the request looked at.
-	req request
-	buf []byte
-	sum float64
+	req   request
+	buf   []byte
+	worst int // the oddest field
+}
+
+// field is one of path, query, referrer, agent and method: what is usual there
+// differs widely, as a referrer may hold anything that people search for.
+type field struct {
+	sums  sketch.LogHist // of its oddest characters
+	limit float64        // what 99% stay below
+	sum   float64        // of the request looked at
+	fresh uint8
+}
+
+const requestFields = 5
+
+var fieldNames = [requestFields]string{"path", "query", "referrer", "agent", "method"}
+
+// text returns a field of the request.
+func (r *request) text(field int) []byte {
+	switch field {
+	case 0, 1:
+		i := bytes.IndexByte(r.url, '?')
+		switch {
+		case i < 0 && field == 1:
+			return nil
+		case i < 0:
+			return r.url
+		case field == 0:
+			return r.url[:i]
+		}
+		return r.url[i+1:]
+	case 2:
+		return r.referrer
+	case 3:
+		return r.agent
+	}
+	return r.method
 }
 
 // Parse looks at a line and tells whether it is a request.
@@ -87,17 +123,26 @@ func (a *Access) Method() []byte { return a.req.method }
 func (a *Access) URL() []byte { return a.req.url }
 
 // Test returns how odd the characters of the request are, as multiples of the
-// limit from which they are odd.
-func (a *Access) Test() float64 {
+// limit from which they are odd: those of its oddest field.
+func (a *Access) Test() (odd float64) {
 	if a.grams == nil || a.seen < gramLeast {
 		return 0
 	}
-	a.weigh(false)
-	return a.sum / max(a.limit, weirdLeast)
+	for i := range a.fields {
+		f := &a.fields[i]
+		f.sum = a.weigh(i)
+		if times := f.sum / max(f.limit, weirdLeast); times > odd {
+			odd, a.worst = times, i
+		}
+	}
+	return odd
 }
 
-// Weird returns the sum that Test compared and its limit.
-func (a *Access) Weird() (sum, limit float64) { return a.sum, max(a.limit, weirdLeast) }
+// Weird names the oddest field and returns its sum and limit.
+func (a *Access) Weird() (name string, text []byte, sum, limit float64) {
+	f := &a.fields[a.worst]
+	return fieldNames[a.worst], a.req.text(a.worst), f.sum, max(f.limit, weirdLeast)
+}
 
 // Learn learns the request and returns its route's state, nil where there is no room.
 func (a *Access) Learn() *Template {
@@ -106,15 +151,9 @@ func (a *Access) Learn() *Template {
 		a.known = make([]uint64, fieldsKnown)
 		a.routes = make(map[uint64]int32)
 	}
-	if a.seen >= gramLeast {
-		// An odd request is learned as one at the limit, or floods of them
-		// would raise it.
-		a.sums.Add(math.Log(max(1, min(a.sum, max(a.limit, weirdLeast)))))
-		if int(a.seen)%64 == 0 {
-			a.limit = math.Exp(a.sums.Quantile(0.99))
-		}
+	for i := range a.fields {
+		a.learnField(i)
 	}
-	a.weigh(true)
 	a.seen++
 	if n, ok := a.routes[a.req.route]; ok {
 		return &a.table[n]
@@ -129,28 +168,48 @@ func (a *Access) Learn() *Template {
 	return &a.table[len(a.table)-1]
 }
 
-// weigh goes over the request's fields and sums the surprises of its least
-// expected characters, or learns them.
-func (a *Access) weigh(learn bool) {
-	var top [weirdTop]float64
-	for field, text := range [...][]byte{a.req.url, a.req.referrer, a.req.agent, a.req.method} {
-		hash := xxhash.Sum64(text) + uint64(field)
-		place := &a.known[hash%fieldsKnown]
-		if *place == hash {
-			continue
+// learnField learns a field. An odd one counts as one at the limit, and only
+// one in four has its characters learned: a flood of attacks would become usual.
+func (a *Access) learnField(i int) {
+	f := &a.fields[i]
+	if a.seen >= gramLeast && f.sum > 0 {
+		limit := max(f.limit, weirdLeast)
+		f.sums.Add(math.Log(max(1, min(f.sum, limit))))
+		if f.fresh++; f.fresh%64 == 0 {
+			f.limit = math.Exp(f.sums.Quantile(0.99))
 		}
-		if learn {
-			*place = hash
+		if f.sum > weirdDoubt*limit && uint64(a.seen)%4 != 0 {
+			return
 		}
+	}
+	text := a.req.text(i)
+	if place, hash := a.place(i, text); *place != hash {
+		*place = hash
 		a.buf = decode(a.buf[:0], text)
-		a.chars(uint32(field), &top, learn)
+		a.chars(uint32(i), nil, true)
 	}
-	if !learn {
-		a.sum = 0
-		for _, v := range top {
-			a.sum += v
-		}
+}
+
+// place returns where a field's text is remembered, and as what.
+func (a *Access) place(i int, text []byte) (*uint64, uint64) {
+	hash := xxhash.Sum64(text) + uint64(i)
+	return &a.known[hash%fieldsKnown], hash
+}
+
+// weigh sums the surprises of a field's least expected characters, 0 where
+// the same text came before.
+func (a *Access) weigh(i int) (sum float64) {
+	text := a.req.text(i)
+	if place, hash := a.place(i, text); *place == hash || len(text) == 0 {
+		return 0
 	}
+	var top [weirdTop]float64
+	a.buf = decode(a.buf[:0], text)
+	a.chars(uint32(i), &top, false)
+	for _, v := range top {
+		sum += v
+	}
+	return sum
 }
 
 // chars predicts each character of a.buf by the two before it.
@@ -219,8 +278,12 @@ func (a *Access) Sync(c *sketch.Codec) {
 	sketch.List(c, &a.grams, gramCells, func(c *sketch.Codec, v *uint32) { c.U32(v) })
 	sketch.List(c, &a.known, fieldsKnown, func(c *sketch.Codec, v *uint64) { c.U64(v) })
 	c.F64(&a.seen)
-	a.sums.Sync(c)
-	c.F64(&a.limit)
+	for i := range a.fields {
+		f := &a.fields[i]
+		f.sums.Sync(c)
+		c.F64(&f.limit)
+		c.U8(&f.fresh)
+	}
 	if !c.Reading() || c.Err() != nil {
 		return
 	}
