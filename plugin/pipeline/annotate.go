@@ -72,16 +72,14 @@ func (s *shaper) annotated(w *work, v variant) *labelSet {
 	made.cap(s.limits.Count - len(own))
 	made.base = append(made.base, own...)
 	made.text = string(s.limits.Append(nil, made.base))
-	if len(w.cache.variants) >= labelSetsMax {
-		clear(w.cache.variants)
-	}
+	w.cache.makeRoom(s.cfg.LabelSetsMax)
 	w.cache.variants[v] = made
+	w.cache.bytes += labelSetBytes + 2*len(made.text)
 	return made
 }
 
 // encode appends the block's entries, and those of its events, to the batch.
 func (p *Pipeline) encode(w *work, batch *loki.Batch) {
-	skipped := 0
 	for i := range w.items {
 		it := &w.items[i]
 		var v *engine.Verdict
@@ -90,16 +88,13 @@ func (p *Pipeline) encode(w *work, batch *loki.Batch) {
 		}
 		weight, ok := p.forwards(w, it, v)
 		if !ok {
-			skipped++
+			w.notForwarded++
 			continue
 		}
 		p.encodeRecord(w, batch, it, v, weight)
 	}
 	for i := range w.events {
 		p.encodeEvent(w, batch, &w.events[i], w.eventLabels[i])
-	}
-	if skipped > 0 {
-		p.count(func(c *Counts) { c.NotForwarded += uint64(skipped) })
 	}
 }
 
@@ -127,7 +122,11 @@ func (p *Pipeline) encodeRecord(w *work, batch *loki.Batch, it *item, v *engine.
 	if weight > 1 {
 		meta = append(meta, loki.Label{Name: metaWeight, Value: strconv.Itoa(weight)})
 	}
-	batch.Stream(set.tenant, set.text).Append(it.rec.Time, line, meta)
+	l := &w.cache.last
+	if l.set != set {
+		l.set, l.target = set, batch.Stream(set.tenant, set.text)
+	}
+	l.target.Append(it.rec.Time, line, meta)
 	w.meta = meta
 }
 
@@ -137,7 +136,7 @@ func (p *Pipeline) encodeEvent(w *work, batch *loki.Batch, e *engine.Event, set 
 		return
 	}
 	if set == nil {
-		set = &labelSet{tenant: p.cfg.Loki.TenantID}
+		set = p.shaper.unlabelled
 	}
 	kind := variant{set: set, reason: e.Reason, bucket: bucketOf(e.Score), event: 1 + uint8(e.Kind)}
 	made := p.shaper.annotated(w, kind)

@@ -101,6 +101,9 @@ type Config struct {
 	FlushTimeout time.Duration
 	// RetryBufferBytes bounds the encoded pushes kept for redelivered chunks (option retry_buffer).
 	RetryBufferBytes int64
+	// LabelSetsMax bounds the label sets that are remembered, by each flush worker and by the sender
+	// (newest time of each stream); option max_label_sets. Reached, some are forgotten and built anew.
+	LabelSetsMax int
 	// StateFile keeps the learned state between runs; empty: none is kept.
 	StateFile string
 	// StateInterval is how often the state file is written.
@@ -115,6 +118,8 @@ const (
 	RetryBufferBytesDefault = 32 << 20
 	// StateIntervalDefault bounds what a crash forgets.
 	StateIntervalDefault = 5 * time.Minute
+	// LabelSetsMaxDefault is twice the streams that one Loki tenant may have by default; about 500 bytes each and worker.
+	LabelSetsMaxDefault = 10_000
 	// SampleEveryDefault keeps 1% of what is normal.
 	SampleEveryDefault = 100
 )
@@ -132,6 +137,7 @@ func DefaultConfig() Config {
 		MessageKeys:      []Path{{"log"}, {"message"}, {"msg"}, {"MESSAGE"}},
 		FlushTimeout:     FlushTimeoutDefault,
 		RetryBufferBytes: RetryBufferBytesDefault,
+		LabelSetsMax:     LabelSetsMaxDefault,
 		StateInterval:    StateIntervalDefault,
 	}
 }
@@ -144,6 +150,9 @@ func (c *Config) Validate() error {
 	}
 	if c.RetryBufferBytes < 0 {
 		errs = append(errs, fmt.Errorf("retry_buffer %d: must not be negative", c.RetryBufferBytes))
+	}
+	if c.LabelSetsMax < 1 {
+		errs = append(errs, fmt.Errorf("max_label_sets %d: must be at least 1", c.LabelSetsMax))
 	}
 	if c.StateFile != "" && c.StateInterval <= 0 {
 		errs = append(errs, fmt.Errorf("state_interval %v: must be above 0", c.StateInterval))

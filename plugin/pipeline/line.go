@@ -47,7 +47,7 @@ func (s *shaper) removes(it *chunk.PairIter) bool {
 	if s.remove == nil || it.Key.Kind() != chunk.Str {
 		return false
 	}
-	n := s.remove.children[string(it.Key.Bytes())]
+	n := s.remove.child(it.Key.Bytes())
 	return n != nil && n.leaf
 }
 
@@ -66,7 +66,7 @@ func appendJSONWithout(dst []byte, m chunk.Value, n *node) []byte {
 	for it := m.Pairs(); it.Next(); {
 		var next *node
 		if it.Key.Kind() == chunk.Str {
-			next = n.children[string(it.Key.Bytes())]
+			next = n.child(it.Key.Bytes())
 		}
 		if next != nil && next.leaf {
 			continue

@@ -47,6 +47,7 @@ const (
 type memory struct {
 	bytesMax int64
 	bytes    int64
+	waiting  int                      // chunks whose pushes are held
 	chunks   map[uint64]*list.Element // of *remembered
 	order    list.List                // least recently seen first
 }
@@ -67,12 +68,18 @@ func (m *memory) take(key uint64) (pd *pending, seen bool) {
 		return nil, false
 	}
 	r := el.Value.(*remembered)
-	pd = r.pd
+	return m.release(r), true
+}
+
+// release takes the pushes of r out of the memory.
+func (m *memory) release(r *remembered) *pending {
+	pd := r.pd
 	if pd != nil {
 		m.bytes -= pd.bytes()
+		m.waiting--
 		r.pd = nil
 	}
-	return pd, true
+	return pd
 }
 
 // put remembers a chunk and returns how many pushes of others it had to evict.
@@ -83,13 +90,14 @@ func (m *memory) put(key uint64, pd *pending) (evicted int) {
 		m.chunks[key] = el
 	}
 	m.order.MoveToBack(el)
-	el.Value.(*remembered).pd = pd
+	r := el.Value.(*remembered)
+	m.release(r) // of a chunk with the same bytes, flushed at the same time
+	r.pd = pd
 	m.bytes += pd.bytes()
+	m.waiting++
 	for e := m.order.Front(); e != nil && m.bytes > m.bytesMax; e = e.Next() {
-		if r := e.Value.(*remembered); r.pd != nil {
-			m.bytes -= r.pd.bytes()
-			evicted += len(r.pd.pushes)
-			r.pd = nil
+		if pd := m.release(e.Value.(*remembered)); pd != nil {
+			evicted += len(pd.pushes)
 		}
 	}
 	for m.order.Len() > scoredMax {
@@ -107,8 +115,6 @@ func (m *memory) forget(key uint64) {
 
 func (m *memory) drop(el *list.Element) {
 	r := m.order.Remove(el).(*remembered)
-	if r.pd != nil {
-		m.bytes -= r.pd.bytes()
-	}
+	m.release(r)
 	delete(m.chunks, r.key)
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,13 +41,20 @@ type Pipeline struct {
 	closing sync.Once
 	closed  error // what Close came to
 
-	mu     sync.Mutex // guards what follows
-	engine *engine.Engine
+	// scoring guards the engine and labelsOf; it is held while a block is scored. mu guards memory,
+	// counts and free, and is held for moments only. Neither is taken while the other is held.
+	scoring sync.Mutex
+	engine  *engine.Engine
+	// labelsOf is the label set that a model's records had last: its events carry it.
+	labelsOf map[string]*labelSet
+
+	mu     sync.Mutex
 	memory *memory
 	counts Counts
 	free   []*work
-	// labelsOf is the label set that a model's records had last: its events carry it.
-	labelsOf map[string]*labelSet
+
+	healthMu sync.Mutex
+	health   Health
 
 	state *stateFile // nil: none is kept
 	spool *spool     // nil: no directory to keep one in
@@ -65,6 +73,7 @@ func New(cfg Config, log *slog.Logger) (*Pipeline, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	cfg.Loki.MaxStreams = cfg.LabelSetsMax
 	client, err := loki.NewClient(cfg.Loki)
 	if err != nil {
 		return nil, err
@@ -77,6 +86,7 @@ func New(cfg Config, log *slog.Logger) (*Pipeline, error) {
 		shaper:  newShaper(&cfg),
 		warns:   limiter{every: warnEvery},
 		memory:  newMemory(cfg.RetryBufferBytes),
+		counts:  newCounts(),
 
 		labelsOf: map[string]*labelSet{},
 	}
@@ -93,32 +103,64 @@ func New(cfg Config, log *slog.Logger) (*Pipeline, error) {
 }
 
 // Flush takes one chunk to Loki and says what became of it. It returns within
-// cfg.FlushTimeout, whatever Loki does. It keeps no reference to data.
+// cfg.FlushTimeout, whatever Loki does; a chunk that took so long to score that
+// little of it is left gets deliverTimeMin more. It keeps no reference to data.
 func (p *Pipeline) Flush(tag string, data []byte) Code {
-	ctx, cancel := context.WithTimeout(p.ctx, p.flushTimeout())
-	defer cancel()
 	started := time.Now()
-	if p.spool != nil && !p.spool.wait(ctx) && !p.reloading() {
+	code := p.flush(tag, data, started.Add(p.flushTimeout()))
+	took := time.Since(started).Seconds()
+	p.count(func(c *Counts) {
+		c.FlushSeconds.Observe(took)
+		if code == Retry {
+			c.Retries++
+		}
+	})
+	return code
+}
+
+// deliverTimeMin is what a delivery gets at least, however long scoring took: else a chunk whose
+// pushes the budget cannot hold would be scored each time and never sent.
+const deliverTimeMin = 500 * time.Millisecond
+
+func (p *Pipeline) flush(tag string, data []byte, deadline time.Time) Code {
+	ctx, cancel := context.WithDeadline(p.ctx, deadline)
+	defer cancel()
+	queue := p.reloading() && !p.spool.isClear() // behind what is in the spool already
+	if !queue && p.spool != nil && !p.spool.wait(ctx) {
 		return Retry // what came before it is not with Loki yet
 	}
 
 	key := chunkKey(tag, data)
 	pending, seen := p.recall(key)
-	if pending == nil {
-		pending = p.prepare(tag, data, seen)
-	} else {
+	if seen {
 		p.count(func(c *Counts) { c.Redelivered++ })
 	}
-
-	var rep loki.Report
-	pending.pushes, rep = p.client.Deliver(ctx, pending.pushes)
-	p.report(&rep, len(pending.pushes))
-	if len(pending.pushes) > 0 && p.reloading() && p.toSpool(key, pending) {
-		pending.pushes = nil
+	if pending == nil {
+		pending = p.prepare(tag, data, seen)
 	}
-	code := p.settle(key, pending)
-	p.count(func(c *Counts) { c.FlushSeconds += time.Since(started).Seconds() })
-	return code
+	if queue && p.toSpool(key, pending) {
+		return p.settle(key, pending)
+	}
+	if time.Until(deadline) < deliverTimeMin {
+		cancel()
+		ctx, cancel = context.WithTimeout(p.ctx, deliverTimeMin)
+		defer cancel()
+	}
+	pending.pushes, _ = p.deliver(ctx, pending.pushes)
+	if len(pending.pushes) > 0 && p.reloading() {
+		p.toSpool(key, pending)
+	}
+	return p.settle(key, pending)
+}
+
+// deliver sends pushes and returns those that Loki has not answered for, and why.
+func (p *Pipeline) deliver(ctx context.Context, pushes []loki.Push) (left []loki.Push, why error) {
+	if len(pushes) == 0 {
+		return nil, nil
+	}
+	left, rep := p.client.Deliver(ctx, pushes)
+	p.report(&rep, len(left))
+	return left, rep.Err
 }
 
 // Close writes the state file and frees what the instance holds; once. Flushes
@@ -148,7 +190,6 @@ func (p *Pipeline) settle(key uint64, pd *pending) Code {
 	defer p.mu.Unlock()
 	if len(pd.pushes) > 0 {
 		p.counts.PushesEvicted += uint64(p.memory.put(key, pd))
-		p.counts.Retries++
 		return Retry
 	}
 	p.memory.forget(key)
@@ -161,26 +202,29 @@ func (p *Pipeline) settle(key uint64, pd *pending) Code {
 
 // report counts what one Deliver call came to, and says what a person should know.
 func (p *Pipeline) report(rep *loki.Report, left int) {
+	p.count(func(c *Counts) { c.delivered(rep) })
+	now := time.Now()
+	var err error
+	if left > 0 {
+		if err = rep.Err; err == nil {
+			err = context.DeadlineExceeded
+		}
+	}
+	if failed := p.noteDelivery(err, now); failed > 0 {
+		p.log.Info(fmt.Sprintf(msgRecovered, failed.Round(time.Second)))
+	}
 	refused := 0
 	for _, n := range rep.Refused {
 		refused += n
 	}
-	p.count(func(c *Counts) {
-		c.Accepted += uint64(rep.Accepted)
-		c.Attempts += uint64(rep.Attempts)
-		c.BytesSent += uint64(rep.Bytes)
-		for cause, n := range rep.Refused {
-			c.refuse(string(cause), n)
-		}
-	})
-	if refused > 0 && p.warns.allow("refused", time.Now()) {
-		p.log.Warn(fmt.Sprintf("Loki refused %d entries for good: %v; for example: %s", refused, rep.Refused, rep.Sample))
+	if refused > 0 && p.warns.allow("refused", now) {
+		p.log.Warn(fmt.Sprintf(msgRefused, refused, rep.Refused, rep.Sample))
 	}
-	if rep.Stripped > 0 && p.warns.allow("stripped", time.Now()) {
-		p.log.Warn("this Loki takes no structured metadata, entries go without: set allow_structured_metadata in its limits_config, or annotate line here")
+	if rep.Stripped > 0 && p.warns.allow("stripped", now) {
+		p.log.Warn(msgStripped)
 	}
-	if left > 0 && rep.Err != nil && p.warns.allow("deliver", time.Now()) {
-		p.log.Error(fmt.Sprintf("cannot deliver, Fluent Bit keeps the chunk and will try again: %v", rep.Err))
+	if left > 0 && rep.Err != nil && p.warns.allow("deliver", now) {
+		p.log.Error(fmt.Sprintf(msgDeliver, rep.Err))
 	}
 }
 
@@ -188,4 +232,35 @@ func (p *Pipeline) count(f func(*Counts)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f(&p.counts)
+}
+
+// inBackground runs work until Close, however often it panics: a fault in it
+// must not end Fluent Bit, nor the work.
+func (p *Pipeline) inBackground(what string, work func()) {
+	p.background.Go(func() {
+		for p.ctx.Err() == nil && p.guarded(what, work) {
+			select {
+			case <-p.ctx.Done():
+			case <-time.After(backgroundPause):
+			}
+		}
+	})
+}
+
+// backgroundPause keeps background work that panics at once from spinning.
+const backgroundPause = time.Second
+
+// guarded runs work and says whether it panicked.
+func (p *Pipeline) guarded(what string, work func()) (panicked bool) {
+	defer func() {
+		if r := recover(); r != nil {
+			panicked = true
+			p.count(func(c *Counts) { c.Panics++ })
+			if p.warns.allow(what, time.Now()) {
+				p.log.Error(fmt.Sprintf(msgBackground, what, fmt.Sprintf("%v\n%s", r, debug.Stack())))
+			}
+		}
+	}()
+	work()
+	return false
 }

@@ -2,8 +2,11 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
+
+	"github.com/logscope/logscope/loki"
 )
 
 // Reload announces that Fluent Bit is about to replace this instance. From
@@ -24,15 +27,18 @@ func (p *Pipeline) flushTimeout() time.Duration {
 	return p.cfg.FlushTimeout
 }
 
-// toSpool writes what Loki has not answered for to the spool, and says whether that worked.
+// toSpool moves what Loki has not answered for to the spool, and says whether that worked.
 func (p *Pipeline) toSpool(key uint64, pd *pending) bool {
-	err := p.spool.put(key, pd.pushes, time.Now())
-	if err != nil {
+	if len(pd.pushes) == 0 {
+		return true
+	}
+	if err := p.spool.put(key, pd.pushes, time.Now()); err != nil {
 		if p.warns.allow("spool", time.Now()) {
-			p.log.Warn(fmt.Sprintf("cannot keep a chunk across the reload, it stays with Fluent Bit: %v", err))
+			p.log.Warn(fmt.Sprintf(msgSpoolFull, err))
 		}
 		return false
 	}
+	pd.pushes = nil
 	p.count(func(c *Counts) { c.Spooled++ })
 	return true
 }
@@ -40,42 +46,50 @@ func (p *Pipeline) toSpool(key uint64, pd *pending) bool {
 // sendSpool sends the spool's chunks, oldest first, until the pipeline is closed.
 func (p *Pipeline) sendSpool() {
 	for {
+		for p.sendSpooled() {
+		}
 		select {
 		case <-p.ctx.Done():
 			return
 		case <-p.spool.kick:
 		}
-		for p.sendSpooled() {
-		}
 	}
 }
 
 // sendSpooled sends the oldest chunk and says whether to go on with the next.
+// One that waits for a setting to be put right holds up no other.
 func (p *Pipeline) sendSpooled() bool {
 	name, pushes, err := p.spool.first()
 	if err != nil {
-		p.log.Error(fmt.Sprintf("%v; set aside", err))
+		p.count(func(c *Counts) { c.SpoolSetAside++ })
+		p.log.Error(fmt.Sprintf(msgSpoolAside, err))
 		return true
+	}
+	if name == "" {
+		return false
 	}
 	for len(pushes) > 0 {
 		ctx, cancel := context.WithTimeout(p.ctx, p.cfg.FlushTimeout)
-		left, rep := p.client.Deliver(ctx, pushes)
+		pushes, err = p.deliver(ctx, pushes)
 		cancel()
-		p.report(&rep, len(left))
-		if pushes = left; len(pushes) == 0 {
+		if len(pushes) == 0 {
 			break
 		}
+		var why *loki.Error
+		stuck := errors.As(err, &why) && why.Config
+		p.spool.setStuck(stuck)
 		select {
 		case <-p.ctx.Done():
 			return false
 		case <-time.After(spoolRetryEvery):
 		}
+		if stuck {
+			return true
+		}
 	}
-	if name == "" {
-		return false
-	}
+	p.spool.setStuck(false)
 	if err := p.spool.done(); err != nil {
-		p.log.Warn(fmt.Sprintf("delivered, but cannot remove spool file %q: %v; it will be sent again, and Loki drops what it has", name, err))
+		p.log.Warn(fmt.Sprintf(msgSpoolRemove, name, err))
 	}
 	return true
 }

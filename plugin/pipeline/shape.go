@@ -3,6 +3,7 @@ package pipeline
 import (
 	"encoding/binary"
 	"slices"
+	"strings"
 	"unsafe"
 
 	"github.com/logscope/logscope/loki"
@@ -13,17 +14,31 @@ import (
 type shaper struct {
 	cfg    *Config
 	remove *node
+	roots  []string // first keys of what decides a record's labels, tenant and model
 	limits loki.LabelLimits
+	// unlabelled is for an event whose stream's labels are not known any more.
+	unlabelled *labelSet
 }
 
-// node is a tree of keys: the paths of Shape.Remove.
+// node is a tree of keys: the paths of Shape.Remove. Its children are few, so a list is faster than a map.
 type node struct {
+	key      string
 	leaf     bool
-	children map[string]*node
+	children []*node
+}
+
+// child returns the node below n with this key, or nil.
+func (n *node) child(key []byte) *node {
+	for _, c := range n.children {
+		if c.key == string(key) {
+			return c
+		}
+	}
+	return nil
 }
 
 func newShaper(cfg *Config) *shaper {
-	s := &shaper{cfg: cfg, limits: cfg.Loki.LabelLimits()}
+	s := &shaper{cfg: cfg, roots: rootsOf(cfg), limits: cfg.Loki.LabelLimits(), unlabelled: &labelSet{tenant: cfg.Loki.TenantID}}
 	for _, path := range cfg.Shape.Remove {
 		if s.remove == nil {
 			s.remove = &node{}
@@ -35,55 +50,33 @@ func newShaper(cfg *Config) *shaper {
 
 func (n *node) add(path Path) {
 	for _, key := range path {
-		if n.children == nil {
-			n.children = map[string]*node{}
-		}
-		next := n.children[key]
+		next := n.child([]byte(key))
 		if next == nil {
-			next = &node{}
-			n.children[key] = next
+			next = &node{key: key}
+			n.children = append(n.children, next)
 		}
 		n = next
 	}
 	n.leaf = true
 }
 
-// labelSet is one set of labels as records have it. It is immutable.
-type labelSet struct {
-	tenant string
-	// base holds at most Loki.MaxLabels labels; what a record has beyond them is in more.
-	base, more []loki.Label
-	text       string // canonical form of base
-}
-
-// labelSetsMax bounds the label sets a flush worker remembers (some 500 bytes
-// each); when it is reached they are forgotten and built anew as they come.
-const labelSetsMax = 4096
-
-// cache spares building a string for each record.
-type cache struct {
-	labels   map[string]*labelSet // by the bytes of all sources
-	variants map[variant]*labelSet
-	streams  map[string]string
-	sampled  map[uint64]uint32 // records by template, for forward=sampled
-	key      []byte
-}
-
-func newCache() cache {
-	return cache{
-		labels:   map[string]*labelSet{},
-		variants: map[variant]*labelSet{},
-		streams:  map[string]string{},
-		sampled:  map[uint64]uint32{},
-	}
-}
-
 // fill finds out whose record it is and what is to be scored.
 func (s *shaper) fill(w *work, it *item, tag string) {
-	it.labels = s.labelsOf(w, &it.rec)
-	if s.cfg.Score {
-		it.stream = s.stream(w, &it.rec, tag)
+	l := &w.cache.last
+	if !s.sameRoots(l, &it.rec) {
+		l.labels = s.labelsOf(w, &it.rec)
+		if s.cfg.Score {
+			l.stream = s.stream(w, &it.rec, tag)
+		}
 	}
+	it.labels, it.stream = l.labels, l.stream
+	if s.cfg.Score {
+		s.fillMessage(w, it)
+	}
+}
+
+// fillMessage finds what is to be scored: a message key's value, else the whole line.
+func (s *shaper) fillMessage(w *work, it *item) {
 	for _, path := range s.cfg.MessageKeys {
 		if v, ok := it.rec.Body.Lookup(path); ok && v.Kind() == chunk.Str {
 			it.message = v.Bytes()
@@ -106,7 +99,7 @@ func (s *shaper) stream(w *work, rec *chunk.Record, tag string) string {
 		if v, ok := rec.Body.Lookup(s.cfg.ModelKey); ok {
 			key = v.AppendText(key)
 		}
-	} else if k8s, ok := rec.Body.Get("kubernetes"); ok && k8s.Kind() == chunk.Map {
+	} else if k8s, ok := rec.Body.Get(kubernetesKey); ok && k8s.Kind() == chunk.Map {
 		if ns, ok := k8s.Get("namespace_name"); ok {
 			key = ns.AppendText(key)
 			if c, ok := k8s.Get("container_name"); ok {
@@ -119,15 +112,7 @@ func (s *shaper) stream(w *work, rec *chunk.Record, tag string) string {
 	if len(key) == 0 {
 		return tag
 	}
-	if known, ok := w.cache.streams[string(key)]; ok {
-		return known
-	}
-	if len(w.cache.streams) >= labelSetsMax {
-		clear(w.cache.streams)
-	}
-	name := string(key)
-	w.cache.streams[name] = name
-	return name
+	return w.cache.streamName(key)
 }
 
 // labelsOf returns the record's label set, from the cache where the same values came before.
@@ -147,16 +132,36 @@ func (s *shaper) labelsOf(w *work, rec *chunk.Record) *labelSet {
 	if set, ok := w.cache.labels[string(key)]; ok {
 		return set
 	}
-	if len(w.cache.labels) >= labelSetsMax {
-		clear(w.cache.labels)
-		clear(w.cache.variants)
-	}
+	w.cache.makeRoom(s.cfg.LabelSetsMax)
 	set := s.buildLabels(rec.Body)
 	w.cache.labels[string(key)] = set
+	w.cache.bytes += labelSetBytes + 3*len(key)
 	return set
 }
 
-var kubernetesLabels = Path{"kubernetes", "labels"}
+// rootsOf lists the first keys of all paths that labels, tenant and model are read from.
+func rootsOf(cfg *Config) []string {
+	paths := []Path{cfg.Shape.TenantID, cfg.ModelKey}
+	for _, sources := range [][]LabelSource{cfg.Shape.Labels, cfg.Shape.LabelMap} {
+		for i := range sources {
+			paths = append(paths, sources[i].Path)
+		}
+	}
+	if cfg.Shape.AutoKubernetesLabels || cfg.Score && cfg.ModelKey == nil {
+		paths = append(paths, Path{kubernetesKey})
+	}
+	var roots []string
+	for _, path := range paths {
+		if len(path) > 0 && !slices.Contains(roots, path[0]) {
+			roots = append(roots, path[0])
+		}
+	}
+	return roots
+}
+
+const kubernetesKey = "kubernetes"
+
+var kubernetesLabels = Path{kubernetesKey, "labels"}
 
 // appendKeyPart appends the encoded value at path, so that equal keys mean equal values.
 func appendKeyPart(key []byte, body chunk.Value, path Path) []byte {
@@ -194,6 +199,12 @@ func (s *shaper) buildLabels(body chunk.Value) *labelSet {
 		}
 	}
 	set.cap(s.limits.Count)
+	for i := range set.base {
+		// Longer values are cut anyway, but need not be held until then: invalid bytes may shrink first.
+		if max := 4 * s.limits.ValueBytes; len(set.base[i].Value) > max {
+			set.base[i].Value = strings.Clone(set.base[i].Value[:max])
+		}
+	}
 	set.text = string(s.limits.Append(nil, set.base))
 	return set
 }

@@ -45,18 +45,25 @@ const (
 
 // spool keeps chunks across a hot reload.
 type spool struct {
-	dir string
+	dir  string
+	kick chan struct{} // has a value when there is something new to send
 
 	mu    sync.Mutex
-	files []string // base names, oldest first
+	files []spoolFile // oldest first
 	bytes int64
-	empty chan struct{} // closed while there are no files
-	kick  chan struct{} // has a value when there is something new to send
+	stuck bool          // what it holds waits for a setting to be put right, which may take days
+	clear chan struct{} // closed while flushes need not wait: it is empty, or stuck
+	open  bool          // clear is closed
+}
+
+type spoolFile struct {
+	name  string // without the directory
+	bytes int64
 }
 
 // openSpool finds what an earlier instance left.
 func openSpool(dir string) (*spool, error) {
-	s := &spool{dir: dir, empty: make(chan struct{}), kick: make(chan struct{}, 1)}
+	s := &spool{dir: dir, clear: make(chan struct{}), kick: make(chan struct{}, 1)}
 	entries, err := os.ReadDir(dir) // sorted by name, which begins with the time
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -69,18 +76,26 @@ func openSpool(dir string) (*spool, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.files = append(s.files, e.Name())
+		s.files = append(s.files, spoolFile{e.Name(), info.Size()})
 		s.bytes += info.Size()
 	}
-	if len(s.files) == 0 {
-		close(s.empty)
-	} else {
-		s.kick <- struct{}{}
-	}
+	s.update()
 	return s, nil
 }
 
 const spoolExt = ".pushes"
+
+// update opens or closes the way for flushes. The caller holds mu.
+func (s *spool) update() {
+	open := len(s.files) == 0 || s.stuck
+	if open && !s.open {
+		close(s.clear)
+	}
+	if !open && s.open {
+		s.clear = make(chan struct{})
+	}
+	s.open = open
+}
 
 // put writes a chunk's pushes; when it returns they survive a crash.
 func (s *spool) put(key uint64, pushes []loki.Push, now time.Time) error {
@@ -97,11 +112,12 @@ func (s *spool) put(key uint64, pushes []loki.Push, now time.Time) error {
 	if err := renameio.WriteFile(filepath.Join(s.dir, name), data, 0o640, renameio.WithTempDir(s.dir)); err != nil {
 		return err
 	}
-	if len(s.files) == 0 {
-		s.empty = make(chan struct{})
+	if err := syncDir(s.dir); err != nil {
+		return errors.Join(err, os.Remove(filepath.Join(s.dir, name)))
 	}
-	s.files = append(s.files, name)
+	s.files = append(s.files, spoolFile{name, int64(len(data))})
 	s.bytes += int64(len(data))
+	s.update()
 	select {
 	case s.kick <- struct{}{}:
 	default:
@@ -109,15 +125,24 @@ func (s *spool) put(key uint64, pushes []loki.Push, now time.Time) error {
 	return nil
 }
 
-// first returns the oldest file's name and pushes. A file that cannot be read
-// is set aside, not deleted.
+// syncDir makes a new name in dir survive a loss of power.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// first returns the oldest file's name and pushes; no name: there is none. A
+// file that cannot be read is set aside, not deleted.
 func (s *spool) first() (name string, pushes []loki.Push, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.files) == 0 {
 		return "", nil, nil
 	}
-	name = s.files[0]
+	name = s.files[0].name
 	path := filepath.Join(s.dir, name)
 	data, err := os.ReadFile(path)
 	if err == nil {
@@ -134,28 +159,48 @@ func (s *spool) first() (name string, pushes []loki.Push, err error) {
 func (s *spool) done() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	path := filepath.Join(s.dir, s.files[0])
+	path := filepath.Join(s.dir, s.files[0].name)
 	s.dropFirst()
 	return os.Remove(path)
 }
 
 func (s *spool) dropFirst() {
-	if info, err := os.Stat(filepath.Join(s.dir, s.files[0])); err == nil {
-		s.bytes -= info.Size()
-	}
-	if s.files = s.files[1:]; len(s.files) == 0 {
-		s.bytes = 0
-		close(s.empty)
-	}
+	s.bytes -= s.files[0].bytes
+	s.files = s.files[1:]
+	s.update()
 }
 
-// wait returns when the spool is empty; false when ctx ended before.
+// setStuck says whether the oldest file waits for a setting to be put right. If so it goes last.
+func (s *spool) setStuck(stuck bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stuck = stuck; stuck {
+		s.files = append(s.files[1:], s.files[0])
+	}
+	s.update()
+}
+
+// size says what waits.
+func (s *spool) size() (chunks int, bytes int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.files), s.bytes
+}
+
+// isClear says that flushes need not wait.
+func (s *spool) isClear() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.open
+}
+
+// wait returns when flushes may go on; false when ctx ended before.
 func (s *spool) wait(ctx context.Context) bool {
 	s.mu.Lock()
-	empty := s.empty
+	clear := s.clear
 	s.mu.Unlock()
 	select {
-	case <-empty:
+	case <-clear:
 		return true
 	case <-ctx.Done():
 		return false

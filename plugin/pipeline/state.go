@@ -6,10 +6,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/google/renameio/v2"
+
+	"github.com/logscope/logscope/engine"
 )
 
 // stateFile keeps the engine's learned state between runs. Whoever holds its
@@ -18,6 +21,23 @@ type stateFile struct {
 	path   string
 	lock   *os.File
 	failed bool // the last write failed, and that was told
+
+	written atomic.Int64 // when, in Unix nanoseconds; 0: never, and nothing was read
+	bytes   atomic.Int64
+}
+
+// note remembers that the file holds so many bytes since t.
+func (s *stateFile) note(t time.Time, bytes int) {
+	s.written.Store(t.UnixNano())
+	s.bytes.Store(int64(bytes))
+}
+
+// last says when the file was written and how long it is; zero: there is none.
+func (s *stateFile) last() (written time.Time, bytes int64) {
+	if ns := s.written.Load(); ns != 0 {
+		written = time.Unix(0, ns)
+	}
+	return written, s.bytes.Load()
 }
 
 // openState reads the state file and keeps writing it. Whatever is wrong with
@@ -26,19 +46,19 @@ func (p *Pipeline) openState() {
 	path := p.cfg.StateFile
 	lock, err := lockState(path)
 	if err != nil {
-		p.log.Warn(fmt.Sprintf("state_file %q: %v; records are shipped and scored, but what is learned is not kept", path, err))
+		p.log.Warn(fmt.Sprintf(msgStateUnusable, path, err))
 		return
 	}
 	p.state = &stateFile{path: path, lock: lock}
-	if p.engine != nil {
+	if p.cfg.Score {
 		p.readState(path)
-		p.background.Go(p.keepState)
+		p.inBackground("writing the state file", p.keepState)
 	}
 	if p.spool, err = openSpool(path + ".spool"); err != nil {
-		p.log.Warn(fmt.Sprintf("cannot read the spool %q: %v; what an earlier instance left there is not sent", path+".spool", err))
+		p.log.Warn(fmt.Sprintf(msgSpoolRead, path+".spool", err))
 		return
 	}
-	p.background.Go(p.sendSpool)
+	p.inBackground("sending the spool", p.sendSpool)
 }
 
 // lockState makes sure that the directory can be written and that no other instance uses the file.
@@ -67,7 +87,12 @@ func (p *Pipeline) readState(path string) {
 		return
 	}
 	if err == nil {
-		if err = p.engine.Restore(data); err == nil {
+		if err = p.restore(data); err == nil {
+			written := time.Now()
+			if info, err := os.Stat(path); err == nil {
+				written = info.ModTime()
+			}
+			p.state.note(written, len(data))
 			return
 		}
 	}
@@ -75,7 +100,20 @@ func (p *Pipeline) readState(path string) {
 	if renameErr := os.Rename(path, aside); renameErr != nil {
 		err = errors.Join(err, renameErr)
 	}
-	p.log.Warn(fmt.Sprintf("cannot use state_file %q, set aside as %q, learning starts afresh: %v", path, aside, err))
+	p.log.Warn(fmt.Sprintf(msgStateAside, path, aside, err))
+}
+
+// restore gives the engine what a file holds. Whatever the bytes are, it does not panic.
+func (p *Pipeline) restore(data []byte) (err error) {
+	p.scoring.Lock()
+	defer p.scoring.Unlock()
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v", r)
+			p.engine, _ = engine.New(p.cfg.Engine) // the configuration was valid before
+		}
+	}()
+	return p.engine.Restore(data)
 }
 
 // keepState writes the file every StateInterval until Close.
@@ -94,19 +132,40 @@ func (p *Pipeline) keepState() {
 
 // writeState replaces the file atomically. Only the first of several failures is told.
 func (p *Pipeline) writeState() {
-	p.mu.Lock()
-	data := p.engine.Snapshot(nil)
-	p.mu.Unlock()
-	err := renameio.WriteFile(p.state.path, data, 0o640, renameio.WithTempDir(filepath.Dir(p.state.path)))
-	if err != nil && !p.state.failed {
-		p.log.Warn(fmt.Sprintf("cannot write state_file %q, the one before stays: %v", p.state.path, err))
+	data, err := p.snapshot()
+	if err == nil {
+		err = renameio.WriteFile(p.state.path, data, 0o640, renameio.WithTempDir(filepath.Dir(p.state.path)))
 	}
+	failed := p.state.failed
 	p.state.failed = err != nil
+	if err != nil {
+		p.count(func(c *Counts) { c.StateFailures++ })
+		if !failed {
+			p.log.Warn(fmt.Sprintf(msgStateWrite, p.state.path, err))
+		}
+		return
+	}
+	p.state.note(time.Now(), len(data))
+	if failed {
+		p.log.Info(fmt.Sprintf(msgStateWritten, p.state.path))
+	}
+}
+
+// snapshot returns the engine's state as bytes. Scoring waits meanwhile.
+func (p *Pipeline) snapshot() (data []byte, err error) {
+	p.scoring.Lock()
+	defer p.scoring.Unlock()
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v", r)
+		}
+	}()
+	return p.engine.Snapshot(nil), nil
 }
 
 // closeState writes the file a last time and lets others have it.
 func (p *Pipeline) closeState() error {
-	if p.engine != nil {
+	if p.cfg.Score {
 		p.writeState()
 	}
 	return p.state.lock.Close()

@@ -15,12 +15,12 @@ func TestStateFileKeepsWhatWasLearned(t *testing.T) {
 	withState := func(c *Config) { c.StateFile = path }
 	first, _ := start(t, s, withState)
 	first.Flush("app", lines(t, normal(3000)...))
-	_, before := first.Stats()
+	before := first.Stats().Engine
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
 	second, log := start(t, s, withState)
-	_, after := second.Stats()
+	after := second.Stats().Engine
 	if after.Templates != before.Templates || after.Models != 1 || before.Templates == 0 {
 		t.Errorf("got %d templates in %d models; want the %d of before in 1; log %s", after.Templates, after.Models, before.Templates, log)
 	}

@@ -17,6 +17,9 @@ import (
 // settles its templates as a whole; one of 500,000 does not take 200 MB.
 const blockRecords = 16384
 
+// shipRecords is a block's size where nothing is scored: its 70 KB of items stay in the processor's cache.
+const shipRecords = 512
+
 // item is one record on its way.
 type item struct {
 	rec     chunk.Record
@@ -39,6 +42,16 @@ type work struct {
 	line        []byte
 	meta        []loki.Label
 	cache       cache
+
+	// Of the chunk at hand.
+	notForwarded, skipped int
+}
+
+// begin starts a chunk.
+func (w *work) begin(data []byte) {
+	w.reader.Reset(data)
+	w.cache.begin()
+	w.cache.forgotten, w.notForwarded, w.skipped = 0, 0, 0
 }
 
 func (p *Pipeline) takeWork() *work {
@@ -89,7 +102,7 @@ func (p *Pipeline) prepare(tag string, data []byte, seen bool) *pending {
 	batch := p.batcher.NewBatch()
 	defer batch.Close()
 	pd := &pending{}
-	w.reader.Reset(data)
+	w.begin(data)
 	records := 0
 	for more := true; more; {
 		more = p.decode(w, tag, pd)
@@ -98,14 +111,31 @@ func (p *Pipeline) prepare(tag string, data []byte, seen bool) *pending {
 		records += len(w.items)
 		w.release()
 	}
-	p.count(func(c *Counts) { c.Chunks++; c.Records += uint64(records) })
 	pd.pushes = batch.Pushes(nil)
+	p.count(func(c *Counts) {
+		c.LabelSetsForgotten += uint64(w.cache.forgotten)
+		if seen {
+			return
+		}
+		c.Chunks++
+		c.Records += uint64(records)
+		c.BytesIn += uint64(len(data))
+		c.BytesSkipped += uint64(w.skipped)
+		c.NotForwarded += uint64(w.notForwarded)
+	})
+	if w.cache.forgotten > 0 && p.warns.allow("label sets", time.Now()) {
+		p.log.Warn(fmt.Sprintf(msgLabelSets, p.cfg.LabelSetsMax))
+	}
 	return pd
 }
 
 // decode reads the next block of records and says whether there is more.
 func (p *Pipeline) decode(w *work, tag string, pd *pending) bool {
-	for len(w.items) < blockRecords {
+	size := blockRecords
+	if !p.cfg.Score {
+		size = shipRecords
+	}
+	for len(w.items) < size {
 		w.items = append(w.items, item{})
 		it := &w.items[len(w.items)-1]
 		err := w.reader.Next(&it.rec)
@@ -128,10 +158,9 @@ func (p *Pipeline) decode(w *work, tag string, pd *pending) bool {
 func (p *Pipeline) resync(w *work, cause error, tag string, pd *pending) bool {
 	pd.damaged = true
 	skipped, ok := w.reader.Resync()
-	p.count(func(c *Counts) { c.BytesSkipped += uint64(skipped) })
+	w.skipped += skipped
 	if p.warns.allow("damaged", time.Now()) {
-		p.log.Error(fmt.Sprintf("damaged chunk with tag %q: %v; skipped %d bytes, the records around them are delivered; "+
-			"with storage.keep.rejected on, Fluent Bit keeps the chunk for inspection", tag, cause, skipped))
+		p.log.Error(fmt.Sprintf(msgDamaged, tag, cause, skipped))
 	}
 	return ok
 }
@@ -139,50 +168,54 @@ func (p *Pipeline) resync(w *work, cause error, tag string, pd *pending) bool {
 // score fills w.verdicts and w.events. If scoring panics, both stay empty and
 // the records go out untagged.
 func (p *Pipeline) score(w *work, seen bool) {
-	if p.engine == nil || len(w.items) == 0 {
+	if !p.cfg.Score || len(w.items) == 0 {
 		return
 	}
 	for i := range w.items {
 		it := &w.items[i]
 		w.recs = append(w.recs, engine.Record{Stream: it.stream, Time: it.rec.Time, Line: it.message})
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if err := p.scoreLocked(w, seen); err != nil {
-		w.verdicts, w.events = w.verdicts[:0], w.events[:0]
-		p.counts.Panics++
-		p.counts.Unscored += uint64(len(w.items))
+	took, err := p.scoreBlock(w, seen)
+	if err != nil {
+		p.count(func(c *Counts) { c.Panics++; c.Unscored += uint64(len(w.items)) })
 		if p.warns.allow("panic", time.Now()) {
-			p.log.Error(fmt.Sprintf("scoring failed, the records are shipped untagged and learning starts afresh: %v", err))
+			p.log.Error(fmt.Sprintf(msgScorePanic, err))
 		}
-		p.engine, _ = engine.New(p.cfg.Engine) // the configuration was valid before
 		return
 	}
-	for i := range w.verdicts {
-		if w.verdicts[i].Anomaly {
-			p.counts.Anomalies++
-		}
+	if !seen {
+		p.count(func(c *Counts) {
+			c.ScoreSeconds.Observe(took.Seconds())
+			c.scored(w.verdicts, w.events)
+		})
 	}
-	p.counts.Events += uint64(len(w.events))
-	p.noteLabels(w)
 }
 
-func (p *Pipeline) scoreLocked(w *work, seen bool) (err error) {
+// scoreBlock scores w.recs, one block of the pipeline at a time. took is without the wait for others.
+func (p *Pipeline) scoreBlock(w *work, seen bool) (took time.Duration, err error) {
+	p.scoring.Lock()
+	defer p.scoring.Unlock()
+	started := time.Now()
 	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+		r := recover()
+		if r == nil {
+			return
 		}
+		err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+		w.verdicts, w.events = w.verdicts[:0], w.events[:0]
+		p.engine, _ = engine.New(p.cfg.Engine) // the configuration was valid before
 	}()
 	if p.beforeScore != nil {
 		p.beforeScore()
 	}
 	if seen {
 		w.verdicts = p.engine.Rescore(w.verdicts[:0], w.recs)
-		return nil
+	} else {
+		w.verdicts = p.engine.Score(w.verdicts[:0], w.recs)
+		w.events = p.engine.Events(w.events[:0])
 	}
-	w.verdicts = p.engine.Score(w.verdicts[:0], w.recs)
-	w.events = p.engine.Events(w.events[:0])
-	return nil
+	p.noteLabels(w)
+	return time.Since(started), nil
 }
 
 // noteLabels remembers which labels a model's records carry.

@@ -1,0 +1,22 @@
+package pipeline
+
+// What the pipeline logs. docs/operations.md has cause and cure of each; a test holds it to that.
+const (
+	msgDeliver    = "cannot deliver, Fluent Bit keeps the chunk and will try again: %v"
+	msgRecovered  = "Loki takes entries again after %v"
+	msgRefused    = "Loki refused %d entries for good: %v; for example: %s"
+	msgStripped   = "this Loki takes no structured metadata, entries go without: set allow_structured_metadata in its limits_config, or annotate line here"
+	msgDamaged    = "damaged chunk with tag %q: %v; skipped %d bytes, the records around them are delivered; with storage.keep.rejected on, Fluent Bit keeps the chunk for inspection"
+	msgScorePanic = "scoring failed, the records are shipped untagged and learning starts afresh: %v"
+	msgLabelSets  = "more than %d label sets (max_label_sets): some are forgotten and built anew, which costs CPU but no entry; a label probably has a value that differs from line to line: make it structured_metadata"
+
+	msgStateUnusable = "state_file %q: %v; records are shipped and scored, but what is learned is not kept"
+	msgStateAside    = "cannot use state_file %q, set aside as %q, learning starts afresh: %v"
+	msgStateWrite    = "cannot write state_file %q, the one before stays: %v"
+	msgStateWritten  = "state_file %q can be written again"
+	msgSpoolRead     = "cannot read the spool %q: %v; what an earlier instance left there is not sent"
+	msgSpoolFull     = "cannot keep a chunk across the reload, it stays with Fluent Bit: %v"
+	msgSpoolAside    = "%v; set aside"
+	msgSpoolRemove   = "delivered, but cannot remove spool file %q: %v; it will be sent again, and Loki drops what it has"
+	msgBackground    = "a fault in logscope, please report it; %s goes on: %v"
+)
