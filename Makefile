@@ -36,9 +36,10 @@ demo: build ## run the plugin on real log lines into a real Loki and show the an
 test: build ## all tests: units, nested modules, and end to end with a real Loki
 	$(GO) test $$($(GO) list ./... | grep -Ev '/test/(e2e|faults)$$')
 	@for m in $(NESTED); do echo "$(GO) test -C $$m ./..."; $(GO) test -C $$m ./... || exit 1; done
+	$(GO) run ./test/lokitest/lokibuild
 	$(GO) test -count=1 -timeout 40m -v ./test/e2e
 
-unit: ## only the tests that need no server and no C host
+unit: ## only the quick tests, without Loki, Fluent Bit or the C host
 	$(GO) test -short ./...
 
 race: ## the tests of everything that runs concurrently, under the race detector
@@ -74,6 +75,7 @@ eval: bin/logscope ## accuracy tables, where the evaluation kit is at hand: make
 	python3 $(EVAL)/run_all.py --logscope bin/logscope
 
 e2e: build ## the end-to-end tests alone
+	$(GO) run ./test/lokitest/lokibuild
 	$(GO) test -count=1 -timeout 40m -v ./test/e2e
 
 check: lint vuln test race ## what CI runs
