@@ -283,7 +283,11 @@ func (s *Sessions) Learn(template, step int, templates []Template, severity floa
 		} else {
 			ses := &s.pool[h.session]
 			linked := ses.nsteps > 1 || int(ses.template) != template
-			slot.Ident.see(linked, ses.events > identHeavy)
+			if heavy := ses.events > identHeavy; linked || heavy {
+				// A value that only came back in its own template so far says
+				// nothing yet: the first step of a session may come in threes.
+				slot.Ident.see(linked, heavy)
+			}
 			if linked && ses.nsteps == 1 && int(ses.template) < len(templates) {
 				if home := &templates[ses.template]; int(ses.slot) < len(home.Slots) {
 					home.Slots[ses.slot].Ident.credit()
