@@ -24,7 +24,7 @@ const (
 	// which a session is odd. Between them it is the quantile that flowShare of
 	// the sessions exceed: where normal sessions often hold a rare step or two,
 	// it takes more to be odd.
-	flowCutLeast, flowCutMost = 1.25, 8.0
+	flowCutLeast, flowCutMost = 1.625, 8.0
 	flowShare                 = 0.035
 	// flowCutUnit is the resolution of sums and cut; flowCutMemory the number of
 	// sessions after which the older half is forgotten.
