@@ -1,15 +1,17 @@
 package engine
 
 import (
+	"fmt"
+
 	"github.com/logscope/logscope/engine/detect"
 	"github.com/logscope/logscope/engine/drain"
 )
 
 const (
 	// scoreNats is the surprise at which the score is 1/2: about one record in
-	// 1,100. METHODS: Gui, Jiang, Wang (Biometrika 2025): at such levels every
-	// valid combination of dependent p-values comes down to Bonferroni's, the
-	// smallest one times the number of tests.
+	// 1,100. At such levels every valid combination of dependent p-values comes
+	// down to Bonferroni's, the smallest one times the number of tests (Gui,
+	// Jiang, Wang, Biometrika 2025).
 	scoreNats = 7.0
 	// testPenalty is Bonferroni's ln(m) for the tests that every record
 	// undergoes. Novelty pays less: it can only speak once per template.
@@ -74,6 +76,9 @@ func (m *model) decide(v *Verdict, t *detect.Template, f detect.Finding, now int
 		return
 	}
 	m.explain(v, t, f)
+	if t.Repeats > 0 {
+		v.Explanation += fmt.Sprintf(" Repeats not told since the last finding about this template: %d.", t.Repeats)
+	}
 	switch f.Code {
 	case detect.Burst:
 		t.Rate.Tell()

@@ -5,8 +5,7 @@ import "math"
 const (
 	// histBins covers 128 bins of gamma 1.2: ten decades, each value within
 	// +-9%. Ranks are exact at bin edges, which is what p-values need
-	// (DDSketch, Masson et al., VLDB 2019, bounds the value; METHODS of
-	// rank estimation do not mind the width).
+	// (DDSketch, Masson and others, VLDB 2019, bounds the value's error).
 	histBins = 128
 	// histFloor is ln of the smallest value with a bin of its own.
 	histFloor = -6.9 // 1e-3
@@ -49,9 +48,8 @@ func (h *LogHist) Add(ln float64) {
 	}
 }
 
-// halve forgets half of what was seen; a bin of one stays at one half the
-// time by its parity with its neighbours, so that rare values do not all
-// vanish at once.
+// halve forgets half of what was seen. What a bin cannot halve is carried to
+// the next one, so that rare values do not all vanish at once.
 func (h *LogHist) halve() {
 	var n, carry uint32
 	for i, c := range h.bins {

@@ -166,24 +166,6 @@ func TestLogHistForgets(t *testing.T) {
 	}
 }
 
-// TestDecayedAgainstSum compares with the sum over all additions.
-func TestDecayedAgainstSum(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		const half = 50.0
-		var d Decayed
-		var at, want float64
-		for range rapid.IntRange(1, 100).Draw(t, "n") {
-			step, v := rapid.Float64Range(0, 100).Draw(t, "step"), rapid.Float64Range(0, 10).Draw(t, "v")
-			at += step
-			want = want*math.Exp2(-step/half) + v
-			d.Add(at, half, v)
-		}
-		if got := d.Value(at, half); math.Abs(got-want) > 1e-9*(1+want) {
-			t.Fatalf("got %v; want %v", got, want)
-		}
-	})
-}
-
 // TestGoodTuringAgainstTruth draws from a known distribution and compares the
 // mass of what was not drawn yet.
 func TestGoodTuringAgainstTruth(t *testing.T) {
