@@ -5,6 +5,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -223,9 +224,19 @@ func (p *Pipeline) report(rep *loki.Report, left int) {
 	if rep.Stripped > 0 && p.warns.allow("stripped", now) {
 		p.log.Warn(msgStripped)
 	}
-	if left > 0 && rep.Err != nil && p.warns.allow("deliver", now) {
+	if left > 0 && rep.Err != nil && p.warns.allow(deliverKey(rep.Err), now) {
 		p.log.Error(fmt.Sprintf(msgDeliver, rep.Err))
 	}
+}
+
+// deliverKey names the message about err for the limiter: what a person must set
+// right is told at once, though an outage was told of a moment before.
+func deliverKey(err error) string {
+	var e *loki.Error
+	if errors.As(err, &e) && e.Config {
+		return fmt.Sprintf("deliver %d", e.Status)
+	}
+	return "deliver"
 }
 
 func (p *Pipeline) count(f func(*Counts)) {
