@@ -55,7 +55,7 @@ func (e *Engine) Score(dst []Verdict, recs []Record) []Verdict {
 		m.hold(recs[i].Line, recs[i].Raw)
 	}
 	for _, m := range e.settle {
-		m.settleHeld()
+		m.begin()
 	}
 	for i := range recs {
 		dst = append(dst, Verdict{})
@@ -67,7 +67,11 @@ func (e *Engine) Score(dst []Verdict, recs []Record) []Verdict {
 			e.stats.Anomalies++
 		}
 	}
+	for _, m := range e.settle {
+		m.release()
+	}
 	clear(e.block)
+	clear(e.settle)
 	e.limitMemory()
 	return dst
 }

@@ -57,19 +57,23 @@ func newModel(stream string, cfg *Config) *model {
 	return &model{stream: cloneString(stream), cfg: cfg, miner: miner, sessions: detect.NewSessions()}
 }
 
-// hold keeps a line of the block for settling.
+// hold keeps a line of the block until the block is scored.
 func (m *model) hold(line []byte, raw bool) {
 	if len(m.lines) > 0 && raw != m.raw {
-		m.settleHeld()
+		m.miner.Settle(m.lines, m.raw) // rare: one stream in two forms
+		m.release()
 	}
 	m.raw = raw
 	m.lines = append(m.lines, line)
 }
 
-// settleHeld learns the templates of the lines held.
-func (m *model) settleHeld() {
-	m.miner.Settle(m.lines, m.raw)
-	clear(m.lines) // they belong to the caller
+// begin announces the lines held: their templates are settled before the
+// first line of a new one is answered.
+func (m *model) begin() { m.miner.Begin(m.lines, m.raw) }
+
+// release lets go of the lines held: they belong to the caller.
+func (m *model) release() {
+	clear(m.lines)
 	m.lines = m.lines[:0]
 }
 
