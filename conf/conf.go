@@ -73,6 +73,8 @@ type Row struct {
 type Settings struct {
 	// Pipeline configures the plugin. With scope Scan only its Engine is filled.
 	Pipeline pipeline.Config
+	// Metrics is where the plugin shows itself.
+	Metrics MetricsSettings
 	// Scan configures logscope scan.
 	Scan ScanSettings
 	// Warnings are for the operator: the configuration works, but not as it may be thought to.
@@ -87,6 +89,13 @@ type Settings struct {
 	labelMapPath string
 	metadata     []pipeline.LabelSource
 	removeKeys   []pipeline.Path
+}
+
+// MetricsSettings say where the plugin serves its metrics.
+type MetricsSettings struct {
+	// Listen is a host and port; empty: nowhere.
+	Listen string
+	Pprof  bool
 }
 
 // Output is the form of what logscope scan prints.

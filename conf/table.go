@@ -13,6 +13,7 @@ const (
 	groupScoring  = "Scoring"
 	groupLimits   = "Limits"
 	groupState    = "State and configuration"
+	groupMetrics  = "Metrics and health"
 	groupOutput   = "Output of scan"
 )
 
@@ -20,7 +21,7 @@ const (
 func Rows(scopes Scope) []Row {
 	var rows []Row
 	for _, group := range [][]Row{
-		deliveryRows(), authRows(), labelRows(), lineRows(), scoringRows(), limitRows(), stateRows(), outputRows(),
+		deliveryRows(), authRows(), labelRows(), lineRows(), scoringRows(), limitRows(), stateRows(), metricsRows(), outputRows(),
 	} {
 		for _, row := range group {
 			if row.Scopes&scopes != 0 {
@@ -131,6 +132,9 @@ func limitRows() []Row {
 		{Name: "retry_buffer", Kind: Size, Default: "32MiB", Min: "0", Max: "64GiB", Scopes: Plugin, Group: g,
 			Help: "Memory for encoded pushes that Loki has not accepted yet, so that a chunk that Fluent Bit brings again is neither scored nor sent twice.",
 			set:  func(s *Settings, v Value) { s.Pipeline.RetryBufferBytes = v.Int }},
+		{Name: "max_label_sets", Kind: Int, Default: "10000", Min: "1", Max: "10000000", Scopes: Plugin, Group: g,
+			Help: "Label sets remembered, some 500 bytes each and flush worker. When there are more, some are forgotten and built anew as they come, which is told and counted and costs CPU, but no entry.",
+			set:  func(s *Settings, v Value) { s.Pipeline.LabelSetsMax = int(v.Int) }},
 	}
 }
 
@@ -146,6 +150,18 @@ func stateRows() []Row {
 		{Name: optionConfigFile, Kind: Text, Scopes: Plugin | Scan, Group: g,
 			Help: "YAML file with options by their names. Unknown options are errors. Options given elsewhere go before those of the file.",
 			set:  func(*Settings, Value) {}},
+	}
+}
+
+func metricsRows() []Row {
+	const g = groupMetrics
+	return []Row{
+		{Name: "metrics_listen", Kind: Listen, Scopes: Plugin, Group: g,
+			Help: "Address that serves Prometheus `/metrics`, and `/ready` and `/live` for health checks. A port alone, `2021`, is on `127.0.0.1`; give a host, `0.0.0.0:2021`, to be seen from elsewhere. Output sections may share one. Default: none.",
+			set:  func(s *Settings, v Value) { s.Metrics.Listen = v.Text }},
+		{Name: "metrics_pprof", Kind: Bool, Default: "off", Scopes: Plugin, Group: g,
+			Help: "Serves Go's profiles under `/debug/pprof/` there. They show memory of the process: not for an address that others reach.",
+			set:  func(s *Settings, v Value) { s.Metrics.Pprof = v.Bool }},
 	}
 }
 

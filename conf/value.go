@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net"
 	"strconv"
 	"strings"
 	"time"
@@ -27,12 +28,13 @@ const (
 	KeyList       // several, separated by commas
 	Labels        // job=fluent-bit, env=$env or {job="fluent-bit"}
 	Headers       // Name: value, one a line
+	Listen        // 2021, :2021, 0.0.0.0:2021, [::1]:2021
 	Layout        // a time as Go writes layouts: 2006-01-02 15:04:05
 )
 
 // String names the kind as the reference page does.
 func (k Kind) String() string {
-	return [...]string{"text", "on or off", "number", "fraction", "size", "duration", "choice", "key", "keys", "labels", "headers", "layout"}[k]
+	return [...]string{"text", "on or off", "number", "fraction", "size", "duration", "choice", "key", "keys", "labels", "headers", "address", "layout"}[k]
 }
 
 // allowed says in words what a value of the kind may be.
@@ -49,6 +51,7 @@ func (k Kind) allowed() string {
 		"keys separated by commas, such as log, $kubernetes['pod_name']",
 		`labels such as job=fluent-bit, env=$env, $kubernetes['pod_name'] or {job="fluent-bit"}`,
 		"headers such as X-Scope: value, one a line",
+		"a port, which is on 127.0.0.1, or a host and a port, such as 2021, 0.0.0.0:2021 or [::1]:2021",
 		"the time 2 January 2006, 15:04:05 written as the log writes times, such as 2006-01-02 15:04:05.000 or 02/Jan/2006:15:04:05 -0700",
 	}[k]
 }
@@ -85,6 +88,8 @@ func (r *Row) parseKind(text string) (v Value, err error) {
 		v.Text = text
 	case Layout:
 		v.Text, err = text, checkLayout(text)
+	case Listen:
+		v.Text, err = parseListen(text)
 	case Bool:
 		v.Bool, err = parseBool(text)
 	case Int:
@@ -144,6 +149,28 @@ func checkLayout(text string) error {
 		return errors.New("not a Go layout: nothing in it stands for a time")
 	}
 	return nil
+}
+
+// parseListen reads an address to listen on. Without a host it is not for others: 127.0.0.1.
+func parseListen(text string) (string, error) {
+	if !strings.Contains(text, ":") {
+		text = ":" + text
+	}
+	host, port, err := net.SplitHostPort(text)
+	if err != nil {
+		return "", errNotAllowed
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || n == 0 {
+		return "", errors.New("the port must be a number from 1 to 65535")
+	}
+	if strings.ContainsAny(host, " \t/@") {
+		return "", errNotAllowed
+	}
+	if host == "" {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, strconv.FormatUint(n, 10)), nil
 }
 
 func parseBool(text string) (bool, error) {

@@ -19,7 +19,7 @@ type Batcher struct {
 	pool   sync.Pool // of *Batch
 	now    func() time.Time
 
-	truncated, dropped, mendedUTF8, metadataCut, apart atomic.Uint64
+	truncated, dropped, mendedUTF8, metadataCut, apart, repeats atomic.Uint64
 }
 
 // Mended counts what a Batcher changed in entries, since it was made.
@@ -29,6 +29,7 @@ type Mended struct {
 	InvalidUTF8 uint64 // lines with bytes replaced
 	MetadataCut uint64 // pairs of structured metadata left out: over Loki's limits, or no name
 	Apart       uint64 // entries sent apart, since Loki may refuse them
+	Repeats     uint64 // entries moved by nanoseconds, since Loki would take them for repeats
 }
 
 // NewBatcher returns a Batcher. cfg has been validated.
@@ -44,7 +45,7 @@ func NewBatcher(cfg Config) *Batcher {
 func (b *Batcher) Mended() Mended {
 	return Mended{
 		Truncated: b.truncated.Load(), Dropped: b.dropped.Load(), InvalidUTF8: b.mendedUTF8.Load(),
-		MetadataCut: b.metadataCut.Load(), Apart: b.apart.Load(),
+		MetadataCut: b.metadataCut.Load(), Apart: b.apart.Load(), Repeats: b.repeats.Load(),
 	}
 }
 
@@ -306,6 +307,7 @@ func (t *Batch) reset() {
 	b.mendedUTF8.Add(t.count.InvalidUTF8)
 	b.metadataCut.Add(t.count.MetadataCut)
 	b.apart.Add(t.count.Apart)
+	b.repeats.Add(t.count.Repeats)
 	t.count = Mended{}
 
 	kept := 0

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/logscope/logscope/conf"
+	"github.com/logscope/logscope/plugin/metrics"
 	"github.com/logscope/logscope/plugin/pipeline"
 )
 
@@ -20,6 +21,8 @@ type registry struct {
 	mu   sync.Mutex
 	next int // number of the next instance, as in Fluent Bit's own names
 	live map[*instance]struct{}
+
+	metrics metrics.Servers
 }
 
 // preRegister is called before the plugin is registered, at start and for a
@@ -65,13 +68,21 @@ type instance struct {
 	pipe     *pipeline.Pipeline
 	initiate int64 // thread that called Init: Fluent Bit's engine
 	warned   atomic.Bool
+	leave    func() // ends the showing of metrics
 }
 
 // newInstance reads the options through lookup and starts a pipeline. What is
 // wrong is logged, one line for each fault.
-func newInstance(r *registry, sink *hostLog, thread int64, lookup func(string) string) (*instance, bool) {
-	sink.prefix = "[output:logscope:" + r.name() + "] "
-	inst := &instance{sink: sink, log: slog.New(sink.logQueue), initiate: thread}
+func newInstance(r *registry, sink *hostLog, thread int64, lookup func(string) string) (_ *instance, ok bool) {
+	name := r.name()
+	sink.prefix = "[output:logscope:" + name + "] "
+	inst := &instance{sink: sink, log: slog.New(sink.logQueue), initiate: thread, leave: func() {}}
+	defer func() {
+		if p := recover(); p != nil {
+			inst.log.Error(fmt.Sprintf(msgInitExit, "this output does not start", p, stack()))
+			ok = false
+		}
+	}()
 	settings, err := conf.Load(conf.Plugin, func(key string) (string, bool) {
 		value := lookup(key)
 		return value, value != ""
@@ -87,6 +98,9 @@ func newInstance(r *registry, sink *hostLog, thread int64, lookup func(string) s
 		inst.log.Warn(warning)
 	}
 	inst.logSettings(settings.Dump())
+	if m := settings.Metrics; m.Listen != "" {
+		inst.leave = r.metrics.Join(metrics.Options{Listen: m.Listen, Pprof: m.Pprof, Version: version}, name, inst.pipe, inst.log)
+	}
 	r.enter(inst)
 	return inst, true
 }
@@ -94,8 +108,8 @@ func newInstance(r *registry, sink *hostLog, thread int64, lookup func(string) s
 // logSettings logs the options that were set, and on debug all of them.
 func (i *instance) logSettings(all []string) {
 	set := slices.DeleteFunc(slices.Clone(all), func(s string) bool { return strings.HasSuffix(s, "(default)") })
-	i.log.Info("version " + version + ": " + strings.Join(set, " "))
-	i.log.Debug("all options: " + strings.Join(all, " "))
+	i.log.Info(fmt.Sprintf(msgOptions, version, strings.Join(set, " ")))
+	i.log.Debug(fmt.Sprintf(msgAll, strings.Join(all, " ")))
 }
 
 // logFaults logs each of several joined errors in a line of its own.
@@ -109,7 +123,7 @@ func logFaults(log *slog.Logger, err error) {
 // since this one runs on the small stack of a Fluent Bit coroutine.
 func (i *instance) flush(tag string, data []byte, thread int64) pipeline.Code {
 	if thread == i.initiate && !i.warned.Swap(true) {
-		i.log.Warn("flushes run on Fluent Bit's engine thread, where a slow Loki holds up every input and output: add 'Workers 1' to this output")
+		i.log.Warn(msgThread)
 	}
 	done := make(chan pipeline.Code, 1)
 	go func() { done <- i.guarded(tag, data) }()
@@ -120,15 +134,22 @@ func (i *instance) flush(tag string, data []byte, thread int64) pipeline.Code {
 func (i *instance) guarded(tag string, data []byte) (code pipeline.Code) {
 	defer func() {
 		if r := recover(); r != nil {
-			i.log.Error(fmt.Sprintf("a fault in logscope, please report it; the chunk with tag %q stays with Fluent Bit: %v\n%s", tag, r, stack()))
+			i.log.Error(fmt.Sprintf(msgFault, tag, r, stack()))
 			code = pipeline.Retry
+			i.pipe.CountPanic()
 		}
 	}()
 	return i.pipe.Flush(tag, data)
 }
 
 func (i *instance) close() {
+	defer func() {
+		if r := recover(); r != nil {
+			i.log.Error(fmt.Sprintf(msgInitExit, "what was learned since the last snapshot is lost", r, stack()))
+		}
+	}()
+	i.leave()
 	if err := i.pipe.Close(); err != nil {
-		i.log.Error(fmt.Sprintf("cannot close cleanly: %v", err))
+		i.log.Error(fmt.Sprintf(msgClose, err))
 	}
 }

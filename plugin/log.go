@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 )
 
@@ -52,7 +53,7 @@ func (q *logQueue) Handle(_ context.Context, r slog.Record) error {
 		return true
 	})
 	if len(text) > logLineMax {
-		text = text[:logLineMax] + "..."
+		text = strings.ToValidUTF8(text[:logLineMax], "") + "..."
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -77,7 +78,7 @@ func (q *logQueue) take() []logLine {
 	lines := q.lines
 	q.lines = nil
 	if q.dropped > 0 {
-		lines = append(lines, logLine{levelWarn, fmt.Sprintf("%s%d more log lines dropped", q.prefix, q.dropped)})
+		lines = append(lines, logLine{levelWarn, q.prefix + fmt.Sprintf(msgLines, q.dropped)})
 		q.dropped = 0
 	}
 	return lines

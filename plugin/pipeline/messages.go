@@ -5,6 +5,7 @@ const (
 	msgDeliver    = "cannot deliver, Fluent Bit keeps the chunk and will try again: %v"
 	msgRecovered  = "Loki takes entries again after %v"
 	msgRefused    = "Loki refused %d entries for good: %v; for example: %s"
+	msgDropped    = "a fault in logscope, please report it: %d entries were neither taken by Loki, nor refused, nor kept"
 	msgStripped   = "this Loki takes no structured metadata, entries go without: set allow_structured_metadata in its limits_config, or annotate line here"
 	msgDamaged    = "damaged chunk with tag %q: %v; skipped %d bytes, the records around them are delivered; with storage.keep.rejected on, Fluent Bit keeps the chunk for inspection"
 	msgScorePanic = "scoring failed, the records are shipped untagged and learning starts afresh: %v"

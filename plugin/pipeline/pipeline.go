@@ -161,7 +161,30 @@ func (p *Pipeline) deliver(ctx context.Context, pushes []loki.Push) (left []loki
 	}
 	left, rep := p.client.Deliver(ctx, pushes)
 	p.report(&rep, len(left))
+	p.audit(entriesOf(pushes), entriesOf(left), &rep)
 	return left, rep.Err
+}
+
+// audit holds the delivery contract against what happened: each entry is with Loki, refused by it, or left.
+func (p *Pipeline) audit(given, left int, rep *loki.Report) {
+	lost := given - left - rep.Accepted
+	for _, n := range rep.Refused {
+		lost -= n
+	}
+	if lost <= 0 {
+		return
+	}
+	p.count(func(c *Counts) { c.Dropped += uint64(lost) })
+	if p.warns.allow("dropped", time.Now()) {
+		p.log.Error(fmt.Sprintf(msgDropped, lost))
+	}
+}
+
+func entriesOf(pushes []loki.Push) (n int) {
+	for i := range pushes {
+		n += pushes[i].Entries
+	}
+	return n
 }
 
 // Close writes the state file and frees what the instance holds; once. Flushes
@@ -238,6 +261,9 @@ func deliverKey(err error) string {
 	}
 	return "deliver"
 }
+
+// CountPanic counts a fault that was caught outside.
+func (p *Pipeline) CountPanic() { p.count(func(c *Counts) { c.Panics++ }) }
 
 func (p *Pipeline) count(f func(*Counts)) {
 	p.mu.Lock()

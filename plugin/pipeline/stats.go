@@ -27,6 +27,7 @@ type Counts struct {
 	Unscored                                    uint64           // shipped untagged after a panic in scoring
 	Panics                                      uint64           // all that were caught
 	Accepted, Attempts, BytesSent               uint64
+	Dropped                                     uint64 // entries that were neither taken, refused nor kept: a fault of ours
 	Stripped                                    uint64 // entries sent without structured metadata, which this Loki does not take
 	PushesEvicted                               uint64
 	Spooled                                     uint64 // chunks kept across a hot reload

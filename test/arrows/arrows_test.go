@@ -21,7 +21,8 @@ var mayImport = map[string][]string{
 	"plugin/chunk":    {"plugin/chunk"},
 	"plugin/pipeline": {"plugin/pipeline", "plugin/chunk", "engine", "loki"},
 	"conf":            {"conf", "plugin/pipeline", "engine", "loki"},
-	"plugin":          {"conf", "plugin/pipeline"},
+	"plugin/metrics":  {"plugin/metrics", "plugin/pipeline", "engine", "loki"},
+	"plugin":          {"conf", "plugin/metrics", "plugin/pipeline"},
 	"cmd":             {"cmd", "conf", "plugin/pipeline", "engine", "loki"},
 }
 
