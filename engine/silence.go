@@ -17,7 +17,7 @@ func (m *model) pause(e *Engine, before, now int64) {
 	if !m.clock.timed || before == 0 {
 		return
 	}
-	_, longest, known, _ := m.pace.Usual()
+	longest, known := m.pace.Longest()
 	gap := now - before
 	if known < 100 || gap < pauseTimes*longest || gap < 60*detect.Second {
 		m.pace.Learn(now)

@@ -84,6 +84,9 @@ func (g *Gaps) Shift(d int64) {
 	}
 }
 
+// Longest returns the longest gap and how many are known.
+func (g *Gaps) Longest() (longest int64, known uint32) { return int64(g.longest), g.n }
+
 // Usual returns the usual and the longest gap, how many are known, and when the last record was.
 func (g *Gaps) Usual() (usual, longest int64, known uint32, last int64) {
 	return int64(min(math.Exp(float64(g.mean))*float64(Second), float64(g.longest))), int64(g.longest), g.n, g.last
