@@ -3,6 +3,7 @@ package loki
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 )
@@ -110,5 +111,39 @@ func TestEveryEntryIsAccountedFor(t *testing.T) {
 			}
 		}
 		s.Close()
+	}
+}
+
+// A burst smaller than any that Loki comes with takes longer, and holds nothing for ever.
+func TestDeliverHalvesBelowATinyBurst(t *testing.T) {
+	const burst = 12 << 10
+	s := newSink(t, func(_ int, es []entry) reply {
+		total := 0
+		for _, e := range es {
+			total += len(e.Line)
+		}
+		if total > burst {
+			return reply{status: 429, body: "ingestion rate limit exceeded for user fake (limit: 1048576 bytes/sec) while attempting to ingest '30' lines totaling '30000' bytes"}
+		}
+		return reply{}
+	})
+	c, _ := newTestClient(t, s.URL, func(cfg *Config) { cfg.Backoff.MaxRetries = 5 })
+	b := newTestBatcher(nil).NewBatch()
+	for i := range 40 {
+		b.Stream("", streamA).Append(testNow.UnixNano()+int64(i), []byte(strings.Repeat("x", 1<<10)), nil)
+	}
+	left := b.Pushes(nil)
+	accepted, calls := 0, 0
+	for ; len(left) > 0 && calls < 100; calls++ {
+		var rep Report
+		left, rep = c.Deliver(t.Context(), left)
+		accepted += rep.Accepted
+	}
+	if accepted != 40 || len(left) > 0 {
+		t.Errorf("got %d entries accepted, %d pushes left after %d calls; want 40 and none", accepted, len(left), calls)
+	}
+	// 6 answers to 40 KiB, 12 to each half, and then what fits.
+	if got := len(s.requests); got > 60 {
+		t.Errorf("got %d requests; want some 34", got)
 	}
 }

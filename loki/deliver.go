@@ -143,15 +143,23 @@ func (d *delivery) retry(it *item) []item {
 		return []item{*it}
 	}
 	it.throttled++
-	small := it.RawBytes <= throttledSplitBytes
-	if rate := it.verdict.streamRate; rate > 0 && it.RawBytes > rate {
-		small = false
-	}
-	if it.throttled < throttledBeforeSplit || small || it.Entries < 2 {
+	if it.throttled < throttledMax(it) || it.Entries < 2 {
 		return []item{*it}
 	}
 	it.throttled = 0
 	return d.split(it, splitPush)
+}
+
+// throttledMax is how many 429 answers in a row a push may meet before it is halved.
+func throttledMax(it *item) int {
+	n := throttledBeforeSplit
+	if rate := it.verdict.streamRate; rate > 0 && it.RawBytes > rate {
+		return n
+	}
+	for size := max(it.RawBytes, 1); size <= throttledSplitBytes; size *= 2 {
+		n *= 2
+	}
+	return n
 }
 
 // block leaves it, and all further pushes of its tenant: what is wrong is wrong

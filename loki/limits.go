@@ -36,10 +36,12 @@ const (
 	// then is left, and the next Deliver goes on.
 	isolateMax = 64
 	// throttledBeforeSplit is after how many 429 answers in a row a push is
-	// halved, in case it is larger than the burst and can never pass;
-	// throttledSplitBytes is the size under which that is not believed, unless it
-	// is more than a second of the limit that Loki names. A 429 that names a total
-	// above its limit is halved at once, down to one entry.
+	// halved, in case it is larger than the burst and can never pass. Under
+	// throttledSplitBytes, where that is hard to believe, it takes twice as many
+	// each time the size halves: a Loki that is merely busy must not get single
+	// lines, and a burst smaller than that must not hold a push for ever. A push of
+	// more than a second of the limit that Loki names for a stream is always
+	// believed, and a 429 that names a total above its limit halves at once.
 	throttledBeforeSplit = 3
 	throttledSplitBytes  = 64 << 10
 	// burstSecondsMax: a single entry worth more than this many seconds of the
