@@ -42,7 +42,8 @@ const (
 type Verdict struct {
 	// Time is the record's time in Unix nanoseconds, zero where none is known.
 	Time int64
-	// Score is 0..1; higher is rarer. The same score means the same rarity in every model.
+	// Score is 0..1; higher is rarer. The same score means the same rarity in every
+	// model: 0.5 one record in 1,100, 0.7 one in 50,000, 0.9 one in 1.2 billion.
 	Score float64
 	// Anomaly says that Score reached the threshold and the model knows enough to say so.
 	Anomaly bool

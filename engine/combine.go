@@ -23,12 +23,28 @@ const (
 	quietSpan = 600 * detect.Second
 )
 
-// scoreOf maps a surprise to 0..1, with 1/2 at scoreNats.
+// scoreOf maps a surprise to 0..1: evenly up to 1/2 at scoreNats, then ever
+// slower, with the same slope where both meet, so that the tenths above the
+// threshold fill:
+//
+//	score   one record in
+//	0.5     1,100
+//	0.6     5,500
+//	0.7     50,000
+//	0.8     1.5 million
+//	0.9     1.2 billion
+//
+// A power instead of an exponential keeps sums of hundreds of nats apart.
 func scoreOf(nats float64) float64 {
-	if nats <= 0 {
+	switch {
+	case !(nats > 0):
 		return 0
+	case nats <= scoreNats:
+		return nats / (2 * scoreNats)
 	}
-	return nats / (nats + scoreNats)
+	rest := 4 * scoreNats / (nats + 3*scoreNats)
+	rest *= rest
+	return 1 - rest*rest/2
 }
 
 // levelNats is what a severity adds to the surprise of a new template: weak
