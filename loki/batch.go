@@ -2,6 +2,7 @@ package loki
 
 import (
 	"bytes"
+	"hash/maphash"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,6 +18,7 @@ type Batcher struct {
 	cfg    Config
 	newest *newestTimes
 	pool   sync.Pool // of *Batch
+	seed   maphash.Seed
 	now    func() time.Time
 
 	truncated, dropped, mendedUTF8, metadataCut, apart, repeats atomic.Uint64
@@ -34,7 +36,7 @@ type Mended struct {
 
 // NewBatcher returns a Batcher. cfg has been validated.
 func NewBatcher(cfg Config) *Batcher {
-	b := &Batcher{cfg: cfg, newest: newNewestTimes(cfg.MaxStreams), now: time.Now}
+	b := &Batcher{cfg: cfg, newest: newNewestTimes(cfg.MaxStreams), now: time.Now, seed: maphash.MakeSeed()}
 	b.pool.New = func() any {
 		return &Batch{b: b, streams: map[streamKey]*Stream{}, groups: map[string]*group{}}
 	}
@@ -147,6 +149,7 @@ type Stream struct {
 	entry  *newestTime
 	labels string
 	newest int64 // of the entries so far, here and in the batches before
+	run    run
 
 	buf     []byte // encoded entries of the open push
 	entries int
@@ -175,18 +178,23 @@ func (s *Stream) Append(timeNs int64, line []byte, metadata []Label) {
 	if len(metadata) > 0 {
 		metadata = t.validMetadata(metadata)
 	}
+	if t.b.cfg.KeepRepeats {
+		timeNs = s.shifted(timeNs, line)
+	}
 	size := entrySize(timeNs, len(line), metadata)
 	if s.mayBeRefused(timeNs) {
 		t.count.Apart++
 		if s.lates > 0 && len(s.late)+fieldSize(size) > t.b.cfg.BatchSize {
 			t.cutLate(s)
 		}
+		s.run.begin(&s.late)
 		s.late = appendEntry(s.late, size, timeNs, line, metadata)
 		s.lates++
 		return
 	}
 	s.newest = max(s.newest, timeNs)
 	s.reserve(fieldSize(size))
+	s.run.begin(&s.buf)
 	s.buf = appendEntry(s.buf, size, timeNs, line, metadata)
 	s.entries++
 }
@@ -276,6 +284,7 @@ func (t *Batch) cut(g *group) {
 	for _, s := range g.open {
 		t.raw = appendStream(t.raw, s.labels, s.buf)
 		entries += s.entries
+		s.hashFirst()
 		s.buf, s.entries = s.buf[:0], 0
 	}
 	clear(g.open)
@@ -290,6 +299,7 @@ func (t *Batch) cutLate(s *Stream) {
 	}
 	t.raw = appendStream(t.raw[:0], s.labels, s.late)
 	t.alone = append(t.alone, t.pack(s.group.tenant, s.lates, true))
+	s.hashFirst()
 	s.late, s.lates = s.late[:0], 0
 }
 
@@ -316,7 +326,7 @@ func (t *Batch) reset() {
 	}
 	for _, s := range t.used {
 		if kept += cap(s.buf) + cap(s.late); len(t.free) < keptStreams && kept <= keptBytes {
-			*s = Stream{t: t, buf: s.buf, late: s.late}
+			*s = Stream{t: t, buf: s.buf, late: s.late, run: run{seen: s.run.emptied()}}
 			t.free = append(t.free, s)
 		}
 	}

@@ -50,6 +50,9 @@ type Config struct {
 	MaxLineAction    string        // LineTruncate or LineDrop (counted)
 	OutOfOrderWindow time.Duration // entries older than this behind their stream's newest are sent apart; 0: never
 
+	// KeepRepeats moves exact repeats of an entry by nanoseconds, so that Loki stores them all.
+	KeepRepeats bool
+
 	MaxLabels         int   // of a stream
 	MaxLabelNameSize  int   // bytes; longer names are cut
 	MaxLabelValueSize int   // bytes; longer values are cut
@@ -71,6 +74,7 @@ func DefaultConfig() Config {
 		MaxLineSize:      256 << 10,
 		MaxLineAction:    LineTruncate,
 		OutOfOrderWindow: time.Hour,
+		KeepRepeats:      true,
 
 		MaxLabels:         l.Count,
 		MaxLabelNameSize:  l.NameBytes,

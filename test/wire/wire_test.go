@@ -71,6 +71,7 @@ func newBatcher(t testing.TB, batchSize int) *own.Batcher {
 	cfg := own.DefaultConfig()
 	cfg.URL = "http://127.0.0.1:1"
 	cfg.BatchSize = batchSize
+	cfg.KeepRepeats = false // the marshaller moves no time
 	if err := cfg.Validate(); err != nil {
 		t.Fatal(err)
 	}
