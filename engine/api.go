@@ -75,6 +75,9 @@ type Event struct {
 	Stream string
 	// Seq is the number of the last record concerned: 0 is the first record that the Engine scored.
 	Seq uint64
+	// At is the number of the record upon which the finding was raised: Seq or a
+	// later one, as a session settles long after its last record.
+	At uint64
 	Verdict
 }
 

@@ -174,5 +174,6 @@ func (e *Engine) raise(ev Event) {
 		return
 	}
 	e.stats.Events++
+	ev.At = e.seq
 	e.events = append(e.events, ev)
 }
