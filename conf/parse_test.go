@@ -247,20 +247,6 @@ func TestFormat(t *testing.T) {
 	}
 }
 
-func TestShowURL(t *testing.T) {
-	for _, test := range []struct{ text, want string }{
-		{"http://loki:3100", "http://loki:3100"},
-		{"http://u:p@loki/x", "http://********@loki/x"},
-		{"u:p@loki", "********@loki"},
-		{"http://u:p@x@loki", "http://********@loki"},
-		{"http://loki/?a=b&c=d", "http://loki/?a=********&c=********"},
-	} {
-		if got := showURL(test.text); got != test.want {
-			t.Errorf("%s: got %s; want %s", test.text, got, test.want)
-		}
-	}
-}
-
 func TestNearest(t *testing.T) {
 	rows := Rows(Plugin)
 	for _, test := range []struct{ name, use string }{

@@ -3,8 +3,9 @@ package conf
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"strings"
+
+	"github.com/logscope/logscope/loki"
 )
 
 // Allowed says in words what the option takes.
@@ -33,7 +34,7 @@ func (r *Row) Show(text string) string {
 	case r.SecretParts && r.Kind == Headers:
 		return showHeaders(text)
 	case r.SecretParts:
-		return showURL(text)
+		return loki.MaskURL(text)
 	}
 	return text
 }
@@ -62,34 +63,6 @@ func showHeaders(text string) string {
 		}
 	}
 	return strings.Join(shown, ", ")
-}
-
-// showURL masks the user part and the values of the query. It works on text
-// that is no URL, too, since that is when it is printed.
-func showURL(text string) string {
-	start := 0
-	if i := strings.Index(text, "://"); i >= 0 {
-		start = i + len("://")
-	}
-	if at := strings.LastIndexByte(text, '@'); at >= start {
-		text = text[:start] + secretMask + text[at:]
-	}
-	base, query, ok := strings.Cut(text, "?")
-	if !ok {
-		return text
-	}
-	for i, pair := range strings.Split(query, "&") {
-		sep := "&"
-		if i == 0 {
-			sep = "?"
-		}
-		name, _, _ := strings.Cut(pair, "=")
-		if _, err := url.QueryUnescape(name); err != nil {
-			name = ""
-		}
-		base += sep + name + "=" + secretMask
-	}
-	return base
 }
 
 // Dump returns the configuration in force, one option an element, without

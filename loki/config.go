@@ -188,16 +188,16 @@ func pushURL(s string) (*url.URL, error) {
 	}
 	var v urlutil.URLValue
 	if err := v.Set(strings.TrimSpace(s)); err != nil {
-		return nil, fmt.Errorf("url: cannot parse: %w; give Loki's address, e.g. http://loki:3100", withoutURL(err))
+		return nil, errors.New("url: " + unparsable + ", e.g. http://loki:3100")
 	}
 	u := v.URL
 	switch {
 	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, fmt.Errorf("url %q: must begin with http:// or https://, e.g. http://loki:3100", u.Redacted())
+		return nil, fmt.Errorf("url %q: must begin with http:// or https://, e.g. http://loki:3100", MaskURL(s))
 	case u.Hostname() == "":
-		return nil, fmt.Errorf("url %q: has no host, e.g. http://loki:3100", u.Redacted())
+		return nil, fmt.Errorf("url %q: has no host, e.g. http://loki:3100", MaskURL(s))
 	case u.Fragment != "":
-		return nil, fmt.Errorf("url %q: must not have a #fragment", u.Redacted())
+		return nil, fmt.Errorf("url %q: must not have a #fragment", MaskURL(s))
 	}
 	path := strings.TrimRight(u.Path, "/")
 	if !strings.HasSuffix(path, pushPath) && !strings.HasSuffix(path, "/api/prom/push") {
@@ -207,7 +207,7 @@ func pushURL(s string) (*url.URL, error) {
 	return u, nil
 }
 
-// withoutURL drops the URL from a parse error: it may hold a password.
+// withoutURL drops the URL from an error of a request: it may hold a password.
 func withoutURL(err error) error {
 	var ue *url.Error
 	if errors.As(err, &ue) {
@@ -216,18 +216,54 @@ func withoutURL(err error) error {
 	return err
 }
 
+// unparsable says no more of the cause: Go's own words repeat parts of the URL, and they may be of a password.
+const unparsable = "cannot be parsed; write http://host:port, or http://user:password@host:port with special characters percent-encoded"
+
+// urlMask stands for what is not shown of a URL.
+const urlMask = "********"
+
+// MaskURL returns a URL as it may be shown: without its user part and the
+// values of its query, which may be secrets, and without a fragment. It works
+// on text that is no URL, too, since that is when it is printed.
+func MaskURL(text string) string {
+	start := 0
+	if i := strings.Index(text, "://"); i >= 0 {
+		start = i + len("://")
+	}
+	if at := strings.LastIndexByte(text, '@'); at >= start {
+		text = text[:start] + urlMask + text[at:]
+	}
+	text, _, _ = strings.Cut(text, "#")
+	base, query, ok := strings.Cut(text, "?")
+	if !ok {
+		return text
+	}
+	for i, pair := range strings.Split(query, "&") {
+		sep := "&"
+		if i == 0 {
+			sep = "?"
+		}
+		name, _, _ := strings.Cut(pair, "=")
+		if _, err := url.QueryUnescape(name); err != nil {
+			name = ""
+		}
+		base += sep + name + "=" + urlMask
+	}
+	return base
+}
+
 func parseProxy(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	if err != nil {
-		return nil, fmt.Errorf("proxy_url: cannot parse: %w", withoutURL(err))
+		return nil, errors.New("proxy_url: " + unparsable)
 	}
 	switch u.Scheme {
 	case "http", "https", "socks5", "socks5h":
 	default:
-		return nil, fmt.Errorf("proxy_url %q: must begin with http://, https:// or socks5://", u.Redacted())
+		return nil, fmt.Errorf("proxy_url %q: must begin with http://, https:// or socks5://", MaskURL(s))
 	}
 	if u.Hostname() == "" {
-		return nil, fmt.Errorf("proxy_url %q: has no host", u.Redacted())
+		return nil, fmt.Errorf("proxy_url %q: has no host", MaskURL(s))
 	}
 	return u, nil
 }

@@ -6,6 +6,44 @@ import (
 	"time"
 )
 
+func TestMaskURL(t *testing.T) {
+	for _, test := range []struct{ text, want string }{
+		{"http://loki:3100", "http://loki:3100"},
+		{"http://u:p@loki/x", "http://********@loki/x"},
+		{"u:p@loki", "********@loki"},
+		{"http://u:p@x@loki", "http://********@loki"},
+		{"http://loki/?a=b&c=d", "http://loki/?a=********&c=********"},
+		{"http://loki/#secret", "http://loki/"},
+	} {
+		if got := MaskURL(test.text); got != test.want {
+			t.Errorf("%s: got %s; want %s", test.text, got, test.want)
+		}
+	}
+}
+
+// TestFaultsShowNoSecret gives each fault that a URL can have, with a secret wherever one may stand.
+func TestFaultsShowNoSecret(t *testing.T) {
+	const secret = "hunter2"
+	for _, format := range []string{
+		"http://user:%sx/y@loki:3100", "http://user:%s#z@host:3100", "http://user:%s@ %%", "http://%s:x@ho st", "ftp://user:%s@loki",
+		"ftp://loki/?token=%s", "http://?token=%s", "http://user:%s@", "http://user:x@loki/#%s", "http://u:%s@[::1",
+		"http://u:\x7f%s@loki",
+	} {
+		text := strings.Replace(format, "%s", secret, 1)
+		text = strings.ReplaceAll(text, "%%", "%")
+		cfg := DefaultConfig()
+		cfg.URL, cfg.ProxyURL = text, text
+		err := cfg.Validate()
+		if err == nil {
+			t.Errorf("%q: got no error", text)
+			continue
+		}
+		if strings.Contains(err.Error(), secret) {
+			t.Errorf("%q: got %v; want no %s in it", text, err, secret)
+		}
+	}
+}
+
 func TestPushURL(t *testing.T) {
 	for in, want := range map[string]string{
 		"http://loki:3100":                         "http://loki:3100/loki/api/v1/push",
@@ -32,7 +70,7 @@ func TestPushURL(t *testing.T) {
 		"http://":             "no host",
 		"http:///push":        "no host",
 		"http://loki/#x":      "fragment",
-		"http://u:hunter2@ %": "cannot parse",
+		"http://u:hunter2@ %": "cannot be parsed",
 		"unix:///run/loki":    "http://",
 	} {
 		_, err := pushURL(in)
