@@ -65,14 +65,13 @@ func FuzzReadState(f *testing.F) {
 	f.Add(m.AppendState(nil))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m := newMiner(t, Config{ClustersMax: 64, BytesMax: 1 << 20})
-		rest, err := m.ReadState(data)
-		if err != nil {
+		if _, err := m.ReadState(data); err != nil {
 			return
 		}
 		m.validate(t)
 		state := m.AppendState(nil)
 		other := newMiner(t, Config{ClustersMax: 64, BytesMax: 1 << 20})
-		if rest, err = other.ReadState(state); err != nil || len(rest) != 0 || !bytes.Equal(other.AppendState(nil), state) {
+		if rest, err := other.ReadState(state); err != nil || len(rest) != 0 || !bytes.Equal(other.AppendState(nil), state) {
 			t.Fatalf("a state that was read is not read again: %v", err)
 		}
 		var out Line

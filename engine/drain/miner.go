@@ -161,7 +161,7 @@ func (m *Miner) Parse(out *Line, line []byte, raw bool) {
 // what is left of the block if it founds a template.
 func (m *Miner) learnNow(out *Line, line []byte, raw bool) *cluster {
 	m.batch++
-	c := m.learn(m.scan.skel)
+	m.learn(m.scan.skel)
 	if len(m.fresh) > 0 && len(m.block) > 0 {
 		rest := m.block
 		m.block = nil
@@ -177,7 +177,7 @@ func (m *Miner) learnNow(out *Line, line []byte, raw bool) *cluster {
 	}
 	// The rest of the block drove it out again.
 	m.batch++
-	c = m.learn(m.scan.skel)
+	c := m.learn(m.scan.skel)
 	m.settle(true)
 	if !c.live {
 		c = m.clusters[m.skeletons[m.known[string(m.scan.skel)]].cluster]

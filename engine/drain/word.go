@@ -158,7 +158,7 @@ func readCompound(w []byte) (secs float64, ok bool) {
 		for q < len(w) && !isDigit(w[q]) && w[q] != '.' {
 			q++
 		}
-		if p == 0 || q == p || q-p > 2 || isDigit(w[0]) == false {
+		if p == 0 || q == p || q-p > 2 || !isDigit(w[0]) {
 			return 0, false
 		}
 		v, isNum := readNum(w[:p])

@@ -75,7 +75,7 @@ func (d *demo) waitForLines(ctx context.Context, ended <-chan struct{}) error {
 		}
 		select {
 		case <-ended:
-			return errors.New("Fluent Bit ended before all lines were delivered")
+			return errors.New("the process of Fluent Bit ended before all lines were delivered")
 		case <-ctx.Done():
 			return fmt.Errorf("%w after %v: got %d; want %d (%v)", errCounts, shipWithin, got, d.rec.Count(), err)
 		case <-poll.C:

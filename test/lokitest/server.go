@@ -141,9 +141,9 @@ func (s *Server) waitReady(ctx context.Context, within time.Duration) error {
 	defer cancel()
 	poll := time.NewTicker(100 * time.Millisecond)
 	defer poll.Stop()
-	last := errors.New("no answer yet")
 	for {
-		if last = s.ready(ctx); last == nil {
+		last := s.ready(ctx)
+		if last == nil {
 			return nil
 		}
 		select {
