@@ -47,8 +47,8 @@ func scoreOf(nats float64) float64 {
 	return 1 - rest*rest/2
 }
 
-// levelNats is what a severity adds to the surprise of a new template: weak
-// evidence, never a rule.
+// levelNats is what a severity adds to the surprise of a step that is unusual in
+// its session: weak evidence, never a rule.
 func levelNats(l drain.Level) float64 {
 	switch l {
 	case drain.Warn:
@@ -62,8 +62,8 @@ func levelNats(l drain.Level) float64 {
 }
 
 // noveltyNats is the surprise of the line as one of a new template.
-func (m *model) noveltyNats() float64 {
-	return m.novelty.Surprise() + levelNats(m.line.Level)
+func (m *model) noveltyNats(now int64) float64 {
+	return m.novelty.GroupSurprise(now) + m.severity.Nats(m.line.Level, m.line.Message)
 }
 
 // fill sets score and decision of a verdict.
@@ -96,6 +96,8 @@ func (m *model) decide(v *Verdict, t *detect.Template, f detect.Finding, now int
 		v.Explanation += fmt.Sprintf(" Repeats not told since the last finding about this template: %d.", t.Repeats)
 	}
 	switch f.Code {
+	case detect.NewTemplate:
+		m.novelty.Tell(now)
 	case detect.Burst:
 		t.Rate.Tell()
 	case detect.Unexpected, detect.Disorder:

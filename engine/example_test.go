@@ -37,6 +37,6 @@ func Example() {
 	// 0.00 false ""
 	// 0.73 true "parameter"
 	//    variable 2 is "9120 ms", 163.9 times the median; of 4001 values before, nine in ten were up to 66.76 ms and the highest was 69 ms.
-	// 0.67 true "novelty"
+	// 0.70 true "novelty"
 	//    first line like this in 4003 records; a new kind of line is expected about 12.49 times in 100,000. Read the line: nobody has seen its like here.
 }

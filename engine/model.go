@@ -17,6 +17,7 @@ type model struct {
 
 	templates []detect.Template // by Cluster.Index
 	novelty   detect.Novelty
+	severity  detect.Severity
 	params    detect.Params
 	sessions  detect.Sessions
 	odd       detect.Odd // of the record being scored
@@ -126,7 +127,7 @@ func (m *model) rescore(e *Engine, v *Verdict, r *Record) {
 	}
 	c := m.line.Cluster
 	if c == nil {
-		f := detect.Finding{Code: detect.NewTemplate, Nats: m.noveltyNats()}
+		f := detect.Finding{Code: detect.NewTemplate, Nats: m.noveltyNats(m.clock.at(t))}
 		m.fill(v, f)
 		m.explain(v, nil, f)
 		return
@@ -185,7 +186,7 @@ func (m *model) test(t *detect.Template, now int64) (*detect.Template, detect.Fi
 	m.odd = m.sessions.Test(m.step, levelNats(m.line.Level), orderCut, scoreNats)
 	f = detect.Better(f, m.odd.Finding)
 	if t.Count == 0 {
-		return t, detect.Better(f, detect.Finding{Code: detect.NewTemplate, Nats: m.noveltyNats()})
+		return t, detect.Better(f, detect.Finding{Code: detect.NewTemplate, Nats: m.noveltyNats(now)})
 	}
 	if m.request && about == t {
 		return t, f
@@ -208,7 +209,10 @@ func (m *model) test(t *detect.Template, now int64) (*detect.Template, detect.Fi
 // learn teaches every detector the record.
 func (m *model) learn(e *Engine, t *detect.Template, now int64) {
 	index := m.line.Cluster.Index
-	if before := t.Seconds; t.Tick(now) && m.novelty.Learn(before) {
+	if t.Count == 0 {
+		m.severity.Learn(m.line.Level, m.line.Message)
+	}
+	if before := t.Seconds; t.Tick(now) && m.novelty.Learn(before, now) {
 		m.rollout(e)
 	}
 	m.sessions.Learn(index, m.step, m.templates, levelNats(m.line.Level), now, e.seq)
@@ -239,7 +243,7 @@ func (m *model) learnRoute(now int64) bool {
 		return false
 	}
 	if before := route.Seconds; route.Tick(now) {
-		m.routes.Learn(before)
+		m.routes.Learn(before, now)
 	}
 	params := m.access.Params()
 	route.Widen(len(params))

@@ -16,7 +16,7 @@ import (
 //
 //	offset  size  what
 //	0       8     "LOGSCOPE", the magic
-//	8       4     version, 1
+//	8       4     version, 2
 //	12      8     length n of the payload
 //	20      n     payload
 //	20+n    8     xxhash64 of all bytes before
@@ -33,7 +33,9 @@ import (
 //	  8        records seen
 //	  4 + ...  templates by index, each with count, rate, gaps and slots
 //	           (detect.Template.Sync), and the identity and text of its cluster
-//	  49       novelty of templates, then of routes: N, N1, news, span, burst
+//	  74 * 2   novelty of templates, then of routes: N, N1, news, span, calm, burst,
+//	           and the group of new templates (detect.Novelty.Sync)
+//	  40       severity of templates (detect.Severity.Sync)
 //	  ...      pooled counts of parameters (detect.Params.Sync)
 //	  ...      the stream's own gaps (detect.Gaps.Sync)
 //	  ...      routes and characters of requests (detect.Access.Sync)
@@ -43,7 +45,7 @@ import (
 // before it allocates.
 const (
 	snapshotMagic   = "LOGSCOPE"
-	snapshotVersion = 1
+	snapshotVersion = 2
 	snapshotHeader  = 20
 	snapshotSum     = 8
 	// streamMax bounds the name of a stream in a snapshot.
@@ -168,6 +170,7 @@ func (m *model) sync(c *sketch.Codec) {
 	})
 	m.novelty.Sync(c)
 	m.routes.Sync(c)
+	m.severity.Sync(c)
 	m.drift.Sync(c)
 	m.params.Sync(c)
 	m.pace.Sync(c)

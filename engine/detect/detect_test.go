@@ -268,3 +268,63 @@ func TestTailEarns(t *testing.T) {
 		t.Errorf("got surprises %v and %v; want the order of the claims", a, b)
 	}
 }
+
+// TestFailureWords tells messages of failure from those that only look alike.
+func TestFailureWords(t *testing.T) {
+	for text, want := range map[string]bool{
+		"database system was interrupted; last known up at 10:00": true,
+		"PAM: Authentication failure for root":                    true,
+		"Connection refused":                                      true,
+		"(111: Cannot assign requested address)":                  true,
+		"client timed out":                                        true,
+		"terrors of the deep":                                     false,
+		"the aggregate was rebuilt":                               false,
+		"":                                                        false,
+	} {
+		if got := failure([]byte(text)); got != want {
+			t.Errorf("%q: got %v; want %v", text, got, want)
+		}
+	}
+}
+
+// TestSeverityIsRelative gives one level to streams that use it seldom and often.
+func TestSeverityIsRelative(t *testing.T) {
+	var calm, loud Severity
+	for i := range 50 {
+		calm.Learn(drain.Info, nil)
+		loud.Learn([]drain.Level{drain.Info, drain.Error}[i%2], nil)
+	}
+	if c, l := calm.Nats(drain.Error, nil), loud.Nats(drain.Error, nil); !(c > 2 && c <= 3 && l < 0.5 && l >= 0) {
+		t.Errorf("got %.2f nats for an error where none is usual and %.2f where half are; want 2 to 3 and hardly any", c, l)
+	}
+	if n := calm.Nats(drain.Info, []byte("served 3 pages")); n != 0 {
+		t.Errorf("got %.2f nats for mere information; want 0", n)
+	}
+	if w, e, c := calm.Nats(drain.Warn, nil), calm.Nats(drain.Error, nil), calm.Nats(drain.Critical, nil); !(w < e && e <= c) {
+		t.Errorf("got %.2f, %.2f, %.2f nats for warning, error and critical; want them to rise", w, e, c)
+	}
+}
+
+// TestCalmClaimsHold brings new templates as Poisson processes of many rates:
+// at none may more be told than the threshold of one in 1,100 allows.
+func TestCalmClaimsHold(t *testing.T) {
+	rng := rand.New(rand.NewPCG(11, 12))
+	for _, every := range []int{50, 200, 500, 1000, 2000, 5000, 20000} {
+		var n Novelty
+		told, records := 0, 400_000
+		for i := range records {
+			now := int64(i) * Second
+			before := uint32(9)
+			if rng.IntN(every) == 0 {
+				if before = 0; n.GroupSurprise(now) >= 7 {
+					told++
+					n.Tell(now)
+				}
+			}
+			n.Learn(before, now)
+		}
+		if limit := records / 1100; told > limit {
+			t.Errorf("one new template in %d: got %d told in %d records; want at most %d", every, told, records, limit)
+		}
+	}
+}

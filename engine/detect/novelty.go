@@ -1,6 +1,10 @@
 package detect
 
-import "github.com/logscope/logscope/engine/sketch"
+import (
+	"math"
+
+	"github.com/logscope/logscope/engine/sketch"
+)
 
 const (
 	// recentSpan is how many observations the recent rate of new templates
@@ -13,6 +17,13 @@ const (
 	// burstNews is how many recent new templates make a roll-out of their own,
 	// where the long-run rate expects a fifth of that or less.
 	burstNews, burstTimes = 5, 5
+	// groupSpan is how long after the first of a group of new templates others
+	// belong to it: a restart or a fault speaks in many at once.
+	groupSpan = 10 * Second
+	// groupEach and groupMost are what each new template of a group adds to the
+	// surprise of the next, and the most that they add: ordinary jobs come in
+	// groups too.
+	groupEach, groupMost = 0.5, 1.5
 )
 
 // Novelty knows how often something new is logged at all.
@@ -28,6 +39,13 @@ type Novelty struct {
 	// set while a roll-out is going on.
 	calm  float64
 	burst bool
+	// quiet counts the observations since the last new template. When a group of
+	// new templates begins, groupQuiet is what it was then and groupEnd the end of
+	// the group; groupNews is how many have come in it, groupTold that one was told.
+	quiet, groupQuiet float64
+	groupEnd          int64
+	groupNews         float64
+	groupTold         bool
 }
 
 // Surprise is that of a template never seen before.
@@ -39,6 +57,38 @@ func (n *Novelty) Surprise() float64 {
 	return nats(p)
 }
 
+// GroupSurprise is that of a template never seen before at now, in the light
+// of how long none has come. Where new templates come as a Poisson process of
+// any rate, one after more than n others without has a probability of at most
+// 1/(e*n) for each of them. Rates change, so only half of that counts. All
+// templates of a group have that claim until one is told: the first may not
+// be the one that matters.
+func (n *Novelty) GroupSurprise(now int64) float64 {
+	s := n.Surprise()
+	quiet, size := n.quiet, 0.0
+	if now < n.groupEnd {
+		if n.groupTold {
+			return s
+		}
+		quiet, size = n.groupQuiet, n.groupNews
+	}
+	calm := 1 - math.Ln2 + math.Log(quiet+1)
+	return max(s, (s+calm)/2) + min(groupMost, groupEach*size)
+}
+
+// Tell notes that a new template at now was told.
+func (n *Novelty) Tell(now int64) {
+	n.group(now)
+	n.groupTold = true
+}
+
+// group begins a new group where the last one has ended.
+func (n *Novelty) group(now int64) {
+	if now >= n.groupEnd {
+		n.groupQuiet, n.groupEnd, n.groupNews, n.groupTold = n.quiet, now+groupSpan, 0, false
+	}
+}
+
 // Rare is the surprise of a template seen count times before: the mass of all
 // templates that rare, (count + 1) * N1 / n as Good and Turing have it with
 // N1 in the place of N[count+1], which is never larger.
@@ -46,18 +96,22 @@ func (n *Novelty) Rare(count uint32) float64 {
 	return nats(float64(count+1) * n.seen.Mass())
 }
 
-// Learn counts an observation of a template seen before times already and
+// Learn counts an observation at now of a template seen before times already and
 // tells whether it starts a roll-out: many new templates at once where new
 // ones are rare.
-func (n *Novelty) Learn(before uint32) (rollout bool) {
+func (n *Novelty) Learn(before uint32, now int64) (rollout bool) {
 	if n.news < 1 {
 		n.calm = n.seen.Mass()
 	}
 	n.seen.Observe(before)
 	keep := 1 - 1.0/recentSpan
 	n.news, n.span = n.news*keep, n.span*keep+1
+	n.quiet++
 	if before == 0 {
 		n.news++
+		n.group(now)
+		n.groupNews++
+		n.quiet = 0
 	}
 	switch {
 	case n.burst:
@@ -82,4 +136,9 @@ func (n *Novelty) Sync(c *sketch.Codec) {
 	c.F64(&n.span)
 	c.F64(&n.calm)
 	c.Bool(&n.burst)
+	c.F64(&n.quiet)
+	c.F64(&n.groupQuiet)
+	c.I64(&n.groupEnd)
+	c.F64(&n.groupNews)
+	c.Bool(&n.groupTold)
 }
