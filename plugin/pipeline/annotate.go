@@ -102,7 +102,7 @@ func (p *Pipeline) encodeRecord(w *work, batch *loki.Batch, it *item, v *engine.
 	line := it.line
 	if line == nil {
 		var alias []byte
-		w.line, alias = p.shaper.appendLine(w.line[:0], it.rec.Body)
+		w.line, alias = p.shaper.appendLine(w.line[:0], it)
 		if line = w.line; alias != nil {
 			line = alias
 		}

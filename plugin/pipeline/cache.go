@@ -47,6 +47,7 @@ type cache struct {
 // last is the record before: what most often is true of the next one, too.
 type last struct {
 	roots  [][]byte // what the record had at the shaper's roots, encoded; nil: nothing there
+	now    [][]byte // those of the record at hand, in the chunk
 	known  bool
 	labels *labelSet
 	stream string
@@ -81,23 +82,41 @@ func (c *cache) makeRoom(max int) {
 	c.bytes = 0
 }
 
-// sameRoots says that the record has at all roots what the record before had:
-// then it has the same labels and the same model, with nothing to look up in
-// nested maps. It remembers the record's roots.
-func (s *shaper) sameRoots(l *last, rec *chunk.Record) bool {
+// scan walks once over the record's own keys. It finds the value that stands
+// alone when Shape.Remove is done, and says whether the record has at all roots
+// what the record before had: then it has the same labels and the same model,
+// with nothing to look up in nested maps. It remembers the record's roots.
+func (s *shaper) scan(l *last, it *item) (same bool) {
 	if len(l.roots) < len(s.roots) {
-		l.roots = make([][]byte, len(s.roots))
-		l.known = false
+		l.roots, l.now, l.known = make([][]byte, len(s.roots)), make([][]byte, len(s.roots)), false
 	}
-	same := l.known
-	for i, root := range s.roots {
-		v, _ := rec.Body.Get(root)
-		raw := v.Raw()
-		if same && bytes.Equal(raw, l.roots[i]) {
-			continue
+	clear(l.now)
+	it.kept = 0
+	for p := it.rec.Body.Pairs(); p.Next(); {
+		removed := false
+		if p.Key.Kind() == chunk.Str {
+			key := p.Key.Bytes()
+			for i, root := range s.roots {
+				if root == string(key) {
+					l.now[i] = p.Value.Raw() // of several, the last one holds
+				}
+			}
+			removed = s.removes(key)
 		}
-		same = false
-		l.roots[i] = append(l.roots[i][:0], raw...)
+		if !removed {
+			it.kept++
+			it.single = p.Value
+			if it.kept > 1 && len(s.roots) == 0 {
+				break
+			}
+		}
+	}
+	same = l.known
+	for i, raw := range l.now {
+		if !same || !bytes.Equal(raw, l.roots[i]) {
+			same = false
+			l.roots[i] = append(l.roots[i][:0], raw...)
+		}
 	}
 	l.known = true
 	return same

@@ -9,45 +9,28 @@ import (
 
 // appendLine makes the line to ship of a record: what is left after Remove, in
 // the LineFormat, or a single key's value alone. Where that value stands in
-// the chunk as it is, alias is it and dst is unchanged.
-func (s *shaper) appendLine(dst []byte, body chunk.Value) (out, alias []byte) {
-	if body.Kind() != chunk.Map {
+// the chunk as it is, alias is it and dst is unchanged. The item has been scanned.
+func (s *shaper) appendLine(dst []byte, it *item) (out, alias []byte) {
+	body := it.rec.Body
+	switch {
+	case body.Kind() != chunk.Map:
 		return body.AppendJSON(dst), nil
-	}
-	if s.cfg.Shape.DropSingleKey != DropSingleKeyOff {
-		if v, ok := s.singleValue(body); ok {
-			return s.appendSingle(dst, v)
-		}
-	}
-	if s.cfg.Shape.LineFormat == LineKeyValue {
+	case s.cfg.Shape.DropSingleKey != DropSingleKeyOff && it.kept == 1:
+		return s.appendSingle(dst, it.single)
+	case s.cfg.Shape.LineFormat == LineKeyValue:
 		return s.appendKeyValue(dst, body), nil
-	}
-	if s.remove == nil {
+	case s.remove == nil:
 		return body.AppendJSON(dst), nil
 	}
 	return appendJSONWithout(dst, body, s.remove), nil
 }
 
-// singleValue returns the value of the only key that Remove leaves.
-func (s *shaper) singleValue(body chunk.Value) (v chunk.Value, ok bool) {
-	kept := 0
-	for it := body.Pairs(); it.Next(); {
-		if s.removes(&it) {
-			continue
-		}
-		if kept++; kept > 1 {
-			return v, false
-		}
-		v = it.Value
-	}
-	return v, kept == 1
-}
-
-func (s *shaper) removes(it *chunk.PairIter) bool {
-	if s.remove == nil || it.Key.Kind() != chunk.Str {
+// removes says whether a record's own key is left out of the line.
+func (s *shaper) removes(key []byte) bool {
+	if s.remove == nil {
 		return false
 	}
-	n := s.remove.child(it.Key.Bytes())
+	n := s.remove.child(key)
 	return n != nil && n.leaf
 }
 
@@ -98,7 +81,7 @@ func appendJSONKey(dst []byte, key chunk.Value) []byte {
 func (s *shaper) appendKeyValue(dst []byte, body chunk.Value) []byte {
 	start := len(dst)
 	for it := body.Pairs(); it.Next(); {
-		if s.removes(&it) {
+		if it.Key.Kind() == chunk.Str && s.removes(it.Key.Bytes()) {
 			continue
 		}
 		if len(dst) > start {

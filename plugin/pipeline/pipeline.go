@@ -54,6 +54,8 @@ type Pipeline struct {
 	counts Counts
 	free   []*work
 
+	holdback holdback
+
 	healthMu sync.Mutex
 	health   Health
 
@@ -108,7 +110,14 @@ func New(cfg Config, log *slog.Logger) (*Pipeline, error) {
 // little of it is left gets deliverTimeMin more. It keeps no reference to data.
 func (p *Pipeline) Flush(tag string, data []byte) Code {
 	started := time.Now()
-	code := p.flush(tag, data, started.Add(p.flushTimeout()))
+	code := Retry
+	patience := p.flushTimeout()
+	if !p.reloading() { // then what fails goes to the spool, and the next ones behind it at once
+		patience = p.holdback.patience(patience, started)
+	}
+	if patience > 0 {
+		code = p.flush(tag, data, started, patience)
+	}
 	took := time.Since(started).Seconds()
 	p.count(func(c *Counts) {
 		c.FlushSeconds.Observe(took)
@@ -123,11 +132,14 @@ func (p *Pipeline) Flush(tag string, data []byte) Code {
 // pushes the budget cannot hold would be scored each time and never sent.
 const deliverTimeMin = 500 * time.Millisecond
 
-func (p *Pipeline) flush(tag string, data []byte, deadline time.Time) Code {
+func (p *Pipeline) flush(tag string, data []byte, started time.Time, patience time.Duration) Code {
+	deadline := started.Add(patience)
+	full := patience == p.cfg.FlushTimeout
 	ctx, cancel := context.WithDeadline(p.ctx, deadline)
 	defer cancel()
 	queue := p.reloading() && !p.spool.isClear() // behind what is in the spool already
 	if !queue && p.spool != nil && !p.spool.wait(ctx) {
+		p.holdback.note(true, full, time.Since(started), time.Now())
 		return Retry // what came before it is not with Loki yet
 	}
 
@@ -147,7 +159,10 @@ func (p *Pipeline) flush(tag string, data []byte, deadline time.Time) Code {
 		ctx, cancel = context.WithTimeout(p.ctx, deliverTimeMin)
 		defer cancel()
 	}
-	pending.pushes, _ = p.deliver(ctx, pending.pushes)
+	entries := entriesOf(pending.pushes)
+	var why error
+	pending.pushes, why = p.deliver(ctx, pending.pushes)
+	p.holdback.note(isDown(why) && entriesOf(pending.pushes) == entries, full, time.Since(started), time.Now())
 	if len(pending.pushes) > 0 && p.reloading() {
 		p.toSpool(key, pending)
 	}

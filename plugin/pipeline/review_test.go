@@ -249,3 +249,28 @@ func TestFaultInTheBackgroundIsTold(t *testing.T) {
 		t.Errorf("got log %s; want the fault", log)
 	}
 }
+
+// TestKeyThatStandsTwice: the last one holds, as in Fluent Bit's record accessor.
+func TestKeyThatStandsTwice(t *testing.T) {
+	s := sink.New(t)
+	p, _ := start(t, s, func(c *Config) {
+		c.Shape.Labels = []LabelSource{{Name: "level", Path: Path{"level"}}}
+		c.Shape.Remove = []Path{{"level"}}
+	})
+	var w chunk.Writer
+	for i, levels := range [][2]string{{"a", "b"}, {"c", "b"}, {"b", "a"}} {
+		body := chunk.Pairs{"level", levels[0], "log", fmt.Sprint("line ", i), "level", levels[1]}
+		if err := w.AppendRecord(base.UnixNano()+int64(i), chunk.Pairs{}, body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.Flush("app", w.Buf)
+	got := map[string]string{}
+	for _, e := range s.Entries() {
+		got[e.Line] = e.Labels
+	}
+	want := map[string]string{"line 0": `{level="b"}`, "line 1": `{level="b"}`, "line 2": `{level="a"}`}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("labels by line (-want +got):\n%s", diff)
+	}
+}

@@ -63,7 +63,7 @@ func (n *node) add(path Path) {
 // fill finds out whose record it is and what is to be scored.
 func (s *shaper) fill(w *work, it *item, tag string) {
 	l := &w.cache.last
-	if !s.sameRoots(l, &it.rec) {
+	if !s.scan(l, it) {
 		l.labels = s.labelsOf(w, &it.rec)
 		if s.cfg.Score {
 			l.stream = s.stream(w, &it.rec, tag)
@@ -85,7 +85,7 @@ func (s *shaper) fillMessage(w *work, it *item) {
 	}
 	start := len(w.arena)
 	var alias []byte
-	w.arena, alias = s.appendLine(w.arena, it.rec.Body)
+	w.arena, alias = s.appendLine(w.arena, it)
 	if it.line = alias; alias == nil {
 		it.line = w.arena[start:len(w.arena):len(w.arena)]
 	}

@@ -23,9 +23,11 @@ const shipRecords = 512
 // item is one record on its way.
 type item struct {
 	rec     chunk.Record
-	message []byte // what is scored
-	line    []byte // what is shipped, where it was already built; else nil
-	stream  string // key of the model
+	message []byte      // what is scored
+	line    []byte      // what is shipped, where it was already built; else nil
+	stream  string      // key of the model
+	kept    int         // keys that Shape.Remove leaves; beyond 1 it may have stopped counting
+	single  chunk.Value // the value of the last of them
 	labels  *labelSet
 }
 
@@ -93,6 +95,7 @@ func (w *work) release() {
 		w.line = nil
 	}
 	w.arena = w.arena[:0]
+	clear(w.cache.last.now)
 }
 
 // prepare decodes, scores and encodes a chunk. seen: it was scored before, learn nothing.
