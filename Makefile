@@ -7,12 +7,13 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 TOOL    := $(GO) tool -modfile=test/tools/go.mod
 SRC     := $(shell find . -name '*.go' -not -path './test/*' -o -name '*.[ch]' -path './plugin/*') go.mod go.sum
 FUZZTIME ?= 20s
+RUNS     ?= 5
 
 # Nested modules: what they need must not weigh on the plugin's own go.mod.
 NESTED := test/wire
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test unit race fuzz bench bench-ship lint vuln gen eval e2e check clean deps
+.PHONY: help build demo test unit race fuzz bench bench-ship lint vuln gen eval e2e check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,13 +55,15 @@ fuzz: ## every fuzz target for FUZZTIME (default 20s)
 bench: ## benchmarks of the hot paths: ns, bytes and allocations per record
 	$(GO) test -run '^$$' -bench . -benchmem ./engine/... ./loki/... ./plugin/...
 
-bench-ship: build ## a million lines through the host into a counting sink: nothing lost, nothing twice; CPU and memory
-	$(GO) test -count=1 -timeout 20m -v -run 'Million' ./test/e2e
+bench-ship: build ## what shipping a million lines costs, beside grafana-loki and Fluent Bit's own loki; RUNS=5
+	$(GO) run ./test/ship -runs $(RUNS)
 
-lint: ## gofmt, vet, staticcheck
-	@out=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "not gofmt'ed: $$out"; exit 1; }
+lint: ## gofmt, vet, staticcheck, tidy modules
+	@out=$$(find . -name '*.go' | xargs gofmt -l); test -z "$$out" || { echo "not gofmt'ed: $$out"; exit 1; }
 	$(GO) vet ./...
 	$(TOOL) staticcheck ./...
+	$(GO) mod tidy -diff
+	@for m in $(NESTED) test/tools; do echo "$(GO) -C $$m mod tidy -diff"; $(GO) -C $$m mod tidy -diff || exit 1; done
 
 vuln: ## known vulnerabilities in what is called; needs the database at vuln.go.dev
 	@if curl -sfm 10 -o /dev/null https://vuln.go.dev/index/modules.json.gz; then $(TOOL) govulncheck ./...; \

@@ -74,7 +74,7 @@ func contenders(ctx context.Context, o options, in *input, dir string) ([]group,
 			return inFluentBit(ctx, s, bit.Path, plugin, in, dir, lines)
 		}}
 	}
-	return append(groups, group{name: "Fluent Bit " + bit.Version + ", tail of one file", base: "loki", entries: []contender{
+	return append(groups, group{name: bit.Version + ", tail of one file", base: "loki", entries: []contender{
 		inBit("null (tail alone)", "", "name null"),
 		inBit("loki", "", "name loki", "host "+ip, "port "+port, "labels job=ship", "drop_single_key raw"),
 		inBit("logscope", o.plugin, "name logscope", "url "+s.URL, "labels job=ship", "workers 1"),
