@@ -11,9 +11,11 @@ type model struct {
 	cfg    *Config
 	miner  *drain.Miner
 	clock  clock
-	// seen counts records; last is the time of the last record that had one.
+	// seen counts records; last is the time of the last record that had one,
+	// born the moment of the first.
 	seen uint64
 	last int64
+	born int64
 
 	templates []detect.Template // by Cluster.Index
 	novelty   detect.Novelty
@@ -91,6 +93,9 @@ func (m *model) score(e *Engine, v *Verdict, r *Record) {
 	v.Time = m.last
 	before := m.clock.now
 	now := m.clock.advance(t)
+	if m.seen == 0 {
+		m.born = now
+	}
 	m.pause(e, before, now)
 	if m.due != 0 && now >= m.due {
 		m.silences(e, now)
@@ -210,7 +215,7 @@ func (m *model) test(t *detect.Template, now int64) (*detect.Template, detect.Fi
 func (m *model) learn(e *Engine, t *detect.Template, now int64) {
 	index := m.line.Cluster.Index
 	if t.Count == 0 {
-		m.severity.Learn(m.line.Level, m.line.Message)
+		t.Grave = m.severity.Learn(m.line.Level, m.line.Message)
 	}
 	if before := t.Seconds; t.Tick(now) && m.novelty.Learn(before, now) {
 		m.rollout(e)

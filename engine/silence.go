@@ -10,6 +10,16 @@ import (
 // before that pause explains the silence of its templates.
 const pauseTimes = 10
 
+const (
+	// pauseLeast is the shortest pause of a whole stream worth a word.
+	pauseLeast = 30 * detect.Second
+	// missedTimes is how many times the silence a template must have lived to be
+	// missed, and missedShare the share of its stream's life, up to missedMost:
+	// a job that counts its progress for some minutes has not failed when it ends.
+	missedTimes, missedShare = 10, 0.25
+	missedMost               = 3600 * detect.Second
+)
+
 // pause looks at the time since the stream's record before. When the stream
 // itself stood still, that is one silence, not one for each template; it is
 // told when the stream comes back, as only records move the clock.
@@ -19,7 +29,7 @@ func (m *model) pause(e *Engine, before, now int64) {
 	}
 	longest, known := m.pace.Longest()
 	gap := now - before
-	if known < 100 || gap < pauseTimes*longest || gap < 60*detect.Second {
+	if known < 100 || gap < pauseTimes*longest || gap < pauseLeast {
 		m.pace.Learn(now)
 		return
 	}
@@ -64,7 +74,11 @@ func (m *model) silences(e *Engine, now int64) {
 
 func (m *model) silence(e *Engine, i int, now int64) {
 	t := &m.templates[i]
+	due := m.deadlines[i]
 	m.deadlines[i] = 0
+	if !m.missed(t, due) {
+		return
+	}
 	usual, longest, known, last := t.Gaps.Usual()
 	t.Gaps.Silence()
 	if m.seen < uint64(m.cfg.Warmup) {
@@ -77,4 +91,13 @@ func (m *model) silence(e *Engine, i int, now int64) {
 	v.Expected = "every " + span(usual)
 	v.Observed = "nothing for " + span(now-last)
 	e.raise(Event{Kind: EventSilence, Stream: m.stream, Seq: e.seq, Verdict: v})
+}
+
+// missed tells whether a template that is overdue at the given moment is one
+// whose records anybody waits for. Errors that stop are good news.
+func (m *model) missed(t *detect.Template, due int64) bool {
+	_, _, _, last := t.Gaps.Usual()
+	life := last - t.First
+	age := min(int64(missedShare*float64(last-m.born)), missedMost)
+	return !t.Grave && life >= missedTimes*(due-last) && life >= age
 }

@@ -16,7 +16,7 @@ import (
 //
 //	offset  size  what
 //	0       8     "LOGSCOPE", the magic
-//	8       4     version, 2
+//	8       4     version, 3
 //	12      8     length n of the payload
 //	20      n     payload
 //	20+n    8     xxhash64 of all bytes before
@@ -30,6 +30,7 @@ import (
 //	  4 + n    name of the stream
 //	  4 + n    state of the miner (drain.Miner.AppendState)
 //	  27       clock: model time 8, record time of it 8, votes 1 + 1, timed 1, last record time 8
+//	  8        moment of the first record
 //	  8        records seen
 //	  4 + ...  templates by index, each with count, rate, gaps and slots
 //	           (detect.Template.Sync), and the identity and text of its cluster
@@ -45,7 +46,7 @@ import (
 // before it allocates.
 const (
 	snapshotMagic   = "LOGSCOPE"
-	snapshotVersion = 2
+	snapshotVersion = 3
 	snapshotHeader  = 20
 	snapshotSum     = 8
 	// streamMax bounds the name of a stream in a snapshot.
@@ -162,6 +163,7 @@ func (m *model) sync(c *sketch.Codec) {
 	}
 	m.clock.Sync(c)
 	c.I64(&m.last)
+	c.I64(&m.born)
 	c.U64(&m.seen)
 	sketch.List(c, &m.templates, templatesLimit, func(c *sketch.Codec, t *detect.Template) { t.Sync(c) })
 	sketch.List(c, &m.names, templatesLimit, func(c *sketch.Codec, n *name) {

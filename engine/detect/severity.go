@@ -71,12 +71,15 @@ func (s *Severity) Nats(level drain.Level, message []byte) float64 {
 	return most
 }
 
-// Learn counts a new template by its first message.
-func (s *Severity) Learn(level drain.Level, message []byte) {
+// Learn counts a new template by its first message and tells whether that
+// speaks of a failure.
+func (s *Severity) Learn(level drain.Level, message []byte) (grave bool) {
 	s.n++
-	for g := grade(level, message); g > gradeNone; g-- {
+	first := grade(level, message)
+	for g := first; g > gradeNone; g-- {
 		s.at[g]++
 	}
+	return first >= gradeError
 }
 
 // Sync passes the state through c.

@@ -24,6 +24,8 @@ type Template struct {
 	Repeats uint32
 	// Request says that the template's lines hold web requests.
 	Request bool
+	// Grave says that the first record spoke of a failure.
+	Grave bool
 }
 
 // Follow brings the state in line with the cluster: after an eviction it
@@ -90,4 +92,5 @@ func (t *Template) Sync(c *sketch.Codec) {
 	}
 	c.U32(&t.Repeats)
 	c.Bool(&t.Request)
+	c.Bool(&t.Grave)
 }
