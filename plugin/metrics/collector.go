@@ -3,6 +3,7 @@
 package metrics
 
 import (
+	"fmt"
 	"runtime"
 	"sync"
 	"time"
@@ -79,7 +80,11 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	for name, source := range c.all() {
-		s := sample{Stats: source.Stats(), health: source.Health(), now: time.Now()}
+		s, err := observe(source)
+		if err != nil {
+			ch <- prometheus.NewInvalidMetric(c.build, err)
+			continue
+		}
 		for i := range c.rows {
 			c.rows[i].emit(ch, c.descs[i], name, &s)
 		}
@@ -89,6 +94,16 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	runtime.ReadMemStats(&mem)
 	ch <- prometheus.MustNewConstMetric(c.own[0], prometheus.GaugeValue, float64(runtime.NumGoroutine()))
 	ch <- prometheus.MustNewConstMetric(c.own[1], prometheus.GaugeValue, float64(mem.HeapInuse))
+}
+
+// observe asks a source. The registry collects on goroutines of its own, where a panic would end Fluent Bit.
+func observe(source Source) (s sample, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("a fault in logscope, please report it: %v", r)
+		}
+	}()
+	return sample{Stats: source.Stats(), health: source.Health(), now: time.Now()}, nil
 }
 
 // all returns the sources, so that none is asked under the lock.

@@ -341,3 +341,20 @@ func TestNamesListsAll(t *testing.T) {
 		}
 	}
 }
+
+// faulty is a source whose engine is broken.
+type faulty struct{ *instance }
+
+func (faulty) Stats() pipeline.Stats { panic("boom") }
+
+func TestFaultInASourceEndsNothing(t *testing.T) {
+	s := newServer("127.0.0.1:1", "v1", slog.New(slog.DiscardHandler))
+	s.add("logscope.0", faulty{full()})
+	s.add("logscope.1", full())
+	rec := &recorder{header: http.Header{}}
+	req, _ := http.NewRequest(http.MethodGet, "/metrics", nil)
+	s.http.Handler.ServeHTTP(rec, req)
+	if !strings.Contains(rec.body.String(), `logscope_records_total{instance="logscope.1"} 1000`) {
+		t.Errorf("got no metrics of the other instance; status %d", rec.status)
+	}
+}

@@ -128,17 +128,34 @@ func (p *Pipeline) Flush(tag string, data []byte) Code {
 	return code
 }
 
-// deliverTimeMin is what a delivery gets at least, however long scoring took: else a chunk whose
-// pushes the budget cannot hold would be scored each time and never sent.
+// deliverTimeMin is what a delivery gets at least, however long scoring took, up to a quarter of the
+// flush's own time: else a chunk whose pushes the budget cannot hold would be scored each time and never sent.
 const deliverTimeMin = 500 * time.Millisecond
+
+// deliverUntil is the deadline of a delivery that begins now, in a flush that has patience until deadline.
+func deliverUntil(now, deadline time.Time, patience time.Duration) time.Time {
+	least := now.Add(min(deliverTimeMin, patience/4))
+	if deadline.Before(least) {
+		return least
+	}
+	return deadline
+}
+
+// afterSpool waits until Loki has what is in the spool; false when it has not by the deadline.
+func (p *Pipeline) afterSpool(deadline time.Time) bool {
+	if p.spool == nil || p.spool.isClear() {
+		return true
+	}
+	ctx, cancel := context.WithDeadline(p.ctx, deadline)
+	defer cancel()
+	return p.spool.wait(ctx)
+}
 
 func (p *Pipeline) flush(tag string, data []byte, started time.Time, patience time.Duration) Code {
 	deadline := started.Add(patience)
 	full := patience == p.cfg.FlushTimeout
-	ctx, cancel := context.WithDeadline(p.ctx, deadline)
-	defer cancel()
 	queue := p.reloading() && !p.spool.isClear() // behind what is in the spool already
-	if !queue && p.spool != nil && !p.spool.wait(ctx) {
+	if !queue && !p.afterSpool(deadline) {
 		p.holdback.note(true, full, time.Since(started), time.Now())
 		return Retry // what came before it is not with Loki yet
 	}
@@ -154,11 +171,8 @@ func (p *Pipeline) flush(tag string, data []byte, started time.Time, patience ti
 	if queue && p.toSpool(key, pending) {
 		return p.settle(key, pending)
 	}
-	if time.Until(deadline) < deliverTimeMin {
-		cancel()
-		ctx, cancel = context.WithTimeout(p.ctx, deliverTimeMin)
-		defer cancel()
-	}
+	ctx, cancel := context.WithDeadline(p.ctx, deliverUntil(time.Now(), deadline, patience))
+	defer cancel()
 	entries := entriesOf(pending.pushes)
 	var why error
 	pending.pushes, why = p.deliver(ctx, pending.pushes)
@@ -262,7 +276,8 @@ func (p *Pipeline) report(rep *loki.Report, left int) {
 	if rep.Stripped > 0 && p.warns.allow("stripped", now) {
 		p.log.Warn(msgStripped)
 	}
-	if left > 0 && rep.Err != nil && p.warns.allow(deliverKey(rep.Err), now) {
+	// That the instance closes is no trouble.
+	if left > 0 && rep.Err != nil && p.ctx.Err() == nil && p.warns.allow(deliverKey(rep.Err), now) {
 		p.log.Error(fmt.Sprintf(msgDeliver, rep.Err))
 	}
 }

@@ -274,3 +274,54 @@ func TestKeyThatStandsTwice(t *testing.T) {
 		t.Errorf("labels by line (-want +got):\n%s", diff)
 	}
 }
+
+func TestDeliveryGetsSomeTimeHoweverLongScoringTook(t *testing.T) {
+	for _, tc := range []struct{ patience, left, want time.Duration }{
+		{4 * time.Second, 4 * time.Second, 4 * time.Second},
+		{4 * time.Second, time.Second, time.Second},
+		{4 * time.Second, 100 * time.Millisecond, deliverTimeMin},
+		{4 * time.Second, -time.Minute, deliverTimeMin},
+		{100 * time.Millisecond, 0, 25 * time.Millisecond},
+	} {
+		if got := deliverUntil(base, base.Add(tc.left), tc.patience).Sub(base); got != tc.want {
+			t.Errorf("%v of %v left: got %v; want %v", tc.left, tc.patience, got, tc.want)
+		}
+	}
+}
+
+// TestClosingIsNoTrouble: a delivery that Close ends is not told as one that failed.
+func TestClosingIsNoTrouble(t *testing.T) {
+	s := sink.New(t)
+	asked := make(chan struct{}, 1)
+	s.Answer = func(r *http.Request, _ int) (int, string, bool) {
+		select {
+		case asked <- struct{}{}:
+		default:
+		}
+		<-r.Context().Done()
+		return http.StatusServiceUnavailable, "", false
+	}
+	p, log := start(t, s, func(c *Config) { c.FlushTimeout = time.Minute })
+	done := make(chan Code)
+	go func() { done <- p.Flush("app", lines(t, "x")) }()
+	<-asked
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-done; got != Retry || strings.Contains(log.String(), "cannot deliver") {
+		t.Errorf("got %v and log %q; want Retry, and no complaint", got, log)
+	}
+}
+
+// TestAuditFindsWhatIsLost holds the one measure that must always be 0 to be no constant.
+func TestAuditFindsWhatIsLost(t *testing.T) {
+	p, log := start(t, sink.New(t), nil)
+	p.audit(10, 2, &loki.Report{Accepted: 5, Refused: map[loki.Cause]int{loki.CauseTooOld: 3}})
+	if n := p.Stats().Dropped; n != 0 {
+		t.Errorf("got %d; want 0, all are accounted for", n)
+	}
+	p.audit(10, 2, &loki.Report{Accepted: 5})
+	if n := p.Stats().Dropped; n != 3 || !strings.Contains(log.String(), "3 entries were neither taken") {
+		t.Errorf("got %d and log %s; want 3, told", n, log)
+	}
+}
