@@ -159,9 +159,9 @@ func (s *spool) first() (name string, pushes []loki.Push, err error) {
 func (s *spool) done() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	path := filepath.Join(s.dir, s.files[0].name)
-	s.dropFirst()
-	return os.Remove(path)
+	err := os.Remove(filepath.Join(s.dir, s.files[0].name))
+	s.dropFirst() // whatever came of it: it is not sent twice by this run
+	return err
 }
 
 func (s *spool) dropFirst() {
