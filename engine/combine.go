@@ -85,7 +85,7 @@ func (m *model) decide(v *Verdict, t *detect.Template, f detect.Finding, now int
 	if !v.Anomaly {
 		return
 	}
-	if f.Code == detect.Burst && t.Rate.Told() > 0 || repeats(f.Code) && now < t.Quiet[f.Code] {
+	if m.repeated(t, f.Code, now) {
 		t.Repeats++
 		v.Anomaly, v.Reason = false, ReasonNone
 		t.Quiet[f.Code] = now + quietSpan
@@ -108,6 +108,14 @@ func (m *model) decide(v *Verdict, t *detect.Template, f detect.Finding, now int
 	t.Repeats = 0
 }
 
+// repeated tells whether the finding repeats one that was told.
+func (m *model) repeated(t *detect.Template, code detect.Code, now int64) bool {
+	if code == detect.Failing {
+		return !m.access.TellStatus(now, now+quietSpan)
+	}
+	return code == detect.Burst && t.Rate.Told() > 0 || repeats(code) && now < t.Quiet[code]
+}
+
 // repeats tells whether a code collapses by time: a new value becomes a known
 // one by itself.
 func repeats(c detect.Code) bool { return c == detect.Burst || c == detect.Outlier }
@@ -116,7 +124,7 @@ func reasonOf(c detect.Code) Reason {
 	switch c {
 	case detect.NewTemplate, detect.NewRoute:
 		return ReasonNovelty
-	case detect.Burst:
+	case detect.Burst, detect.Failing:
 		return ReasonFrequency
 	case detect.Outlier, detect.NewValue, detect.NewNetwork:
 		return ReasonParameter

@@ -58,6 +58,8 @@ func (m *model) explain(v *Verdict, t *detect.Template, f detect.Finding) {
 		m.explainNew(v)
 	case detect.Burst:
 		m.explainBurst(v, t)
+	case detect.Failing:
+		m.explainFailing(v)
 	case detect.Outlier:
 		m.explainOutlier(v, t, f.Slot)
 	case detect.NewValue:
@@ -85,6 +87,14 @@ func (m *model) explainBurst(v *Verdict, t *detect.Template) {
 	now, usual, peak := t.Rate.Count()
 	v.Explanation = fmt.Sprintf("%d such lines within this minute; usual are %s a minute, and never more than %s in %d lines since %s. Look at what triggers it now.",
 		now, number(usual), number(peak), t.Count, m.when(t.First))
+	v.Expected = fmt.Sprintf("at most %s a minute", number(peak))
+	v.Observed = fmt.Sprintf("%d within the minute", now)
+}
+
+func (m *model) explainFailing(v *Verdict) {
+	code, now, usual, peak := m.access.Status()
+	v.Explanation = fmt.Sprintf("%d requests answered with %d within this minute; usual are %s a minute, and never more than %s.",
+		now, code, number(usual), number(peak))
 	v.Expected = fmt.Sprintf("at most %s a minute", number(peak))
 	v.Observed = fmt.Sprintf("%d within the minute", now)
 }

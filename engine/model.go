@@ -187,6 +187,9 @@ func (m *model) test(t *detect.Template, now int64) (*detect.Template, detect.Fi
 			}
 		}
 	}
+	if m.request && m.clock.timed {
+		f = detect.Better(f, detect.Finding{Code: detect.Failing, Nats: m.access.TestStatus(now) - testPenalty})
+	}
 	m.sessions.Look(m.line.Params, t)
 	m.odd = m.sessions.Test(m.step, levelNats(m.line.Level), orderCut, scoreNats)
 	f = detect.Better(f, m.odd.Finding)
@@ -215,7 +218,11 @@ func (m *model) test(t *detect.Template, now int64) (*detect.Template, detect.Fi
 func (m *model) learn(e *Engine, t *detect.Template, now int64) {
 	index := m.line.Cluster.Index
 	if t.Count == 0 {
-		t.Grave = m.severity.Learn(m.line.Level, m.line.Message)
+		// A flood of a new error is one from the first minute on; other new lines
+		// may simply be frequent.
+		if t.Grave = m.severity.Learn(m.line.Level, m.line.Message); t.Grave && m.clock.timed {
+			t.Rate.Born(now, now-m.born)
+		}
 	}
 	if before := t.Seconds; t.Tick(now) && m.novelty.Learn(before, now) {
 		m.rollout(e)
@@ -243,6 +250,9 @@ func (m *model) learn(e *Engine, t *detect.Template, now int64) {
 
 // learnRoute teaches the route of a web request and tells whether there is one.
 func (m *model) learnRoute(now int64) bool {
+	if m.clock.timed {
+		m.access.LearnStatus(now, now-m.born)
+	}
 	route := m.access.Learn()
 	if route == nil {
 		return false

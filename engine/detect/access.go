@@ -47,6 +47,8 @@ type Access struct {
 	known  []uint64
 	seen   float64
 	fields [requestFields]field
+	// statuses are those of failed requests.
+	statuses []status
 
 	// scratch: the request looked at.
 	req   request
@@ -284,6 +286,7 @@ func (a *Access) Sync(c *sketch.Codec) {
 		c.F64(&f.limit)
 		c.U8(&f.fresh)
 	}
+	sketch.List(c, &a.statuses, statusesMax, func(c *sketch.Codec, s *status) { s.sync(c) })
 	if !c.Reading() || c.Err() != nil {
 		return
 	}

@@ -15,6 +15,7 @@ const (
 	Disorder   // a template before one that it always follows
 	Request    // an unusual web request
 	NewRoute   // a method and path that no request had before
+	Failing    // many requests of one status of failure
 	Codes
 )
 

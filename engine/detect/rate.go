@@ -79,6 +79,14 @@ func (r *Rate) roll(bucket int64) {
 	r.bucket, r.y, r.told = bucket, 0, 0
 }
 
+// Born sets the rate of what came for the first time at now, in a stream as
+// old as the given span: it has come never in all these buckets, which is
+// knowledge as good as a count.
+func (r *Rate) Born(now, age int64) {
+	k := math.Pow(rateKeep, float64(age/rateBucket))
+	r.bucket, r.b = now/rateBucket, float32((1-k)/(1-rateKeep))
+}
+
 // Tell notes that the current count was reported; Told says what it was then.
 func (r *Rate) Tell() { r.told = r.y + 1 }
 
