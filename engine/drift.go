@@ -11,8 +11,8 @@ func (m *model) rollout(e *Engine) {
 		return
 	}
 	v := Verdict{Time: m.last, Score: scoreOf(1.5 * scoreNats), Anomaly: true, Reason: ReasonDrift}
-	v.Explanation = fmt.Sprintf("%.0f new templates within the last %d records: the log itself has changed, as after a deployment. The newest is %s; until it settles, new templates count for less.",
-		m.novelty.RecentNews(), 2000, quote(m.line.Cluster.Text))
+	v.Explanation = fmt.Sprintf("%.0f new templates within the last %s records: the log itself has changed, as after a deployment. The newest is %s; until it settles, new templates count for less.",
+		m.novelty.RecentNews(), grouped(2000), quote(m.line.Cluster.Text))
 	v.Observed = fmt.Sprintf("%.0f new templates", m.novelty.RecentNews())
 	v.Expected = "hardly any"
 	e.raise(Event{Kind: EventDrift, Stream: m.stream, Seq: e.seq, Verdict: v})
@@ -24,8 +24,8 @@ func (m *model) drifted(e *Engine, before, after float64) {
 		return
 	}
 	v := Verdict{Time: m.last, Score: scoreOf(1.5 * scoreNats), Anomaly: true, Reason: ReasonDrift}
-	v.Explanation = fmt.Sprintf("the records have become less expected: %s nats of surprise on average, %s before. The workload or the system has changed; what is new becomes usual as it is learned.",
-		number(after), number(before))
-	v.Expected, v.Observed = number(before)+" nats", number(after)+" nats"
+	v.Explanation = fmt.Sprintf("the records have become %s times as surprising as before, on average and to stay. The workload or the system has changed; what is new becomes usual as it is learned.",
+		number(after/max(before, 0.01)))
+	v.Expected, v.Observed = number(before)+" nats of surprise a record", number(after)+" nats"
 	e.raise(Event{Kind: EventDrift, Stream: m.stream, Seq: e.seq, Verdict: v})
 }

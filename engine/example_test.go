@@ -36,7 +36,7 @@ func Example() {
 	// Output:
 	// 0.00 false ""
 	// 0.73 true "parameter"
-	//    variable 2 is "9120 ms", 163.9 times the median; of 4001 values before, nine in ten were up to 66.76 ms and the highest was 69 ms.
+	//    variable 2 is "9120 ms", 164 times the median; of 4,001 values before, nine in ten were up to 66.8 ms and the highest was 69 ms.
 	// 0.70 true "novelty"
-	//    first line like this in 4003 records; a new kind of line is expected about 12.49 times in 100,000. Read the line: nobody has seen its like here.
+	//    first line like this in 4,003 records; about one in 8,000 is of a new kind. Read the line: nobody has seen its like here.
 }

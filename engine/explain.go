@@ -2,53 +2,21 @@ package engine
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/logscope/logscope/engine/detect"
 	"github.com/logscope/logscope/engine/drain"
 )
 
 const (
-	// quoteMax bounds a template or value quoted in an explanation.
-	quoteMax = 120
 	// valuesMax bounds the known values listed.
 	valuesMax = 6
 )
 
 func cloneString(s string) string { return strings.Clone(s) }
-
-// span writes a duration as people say it.
-func span(d int64) string {
-	v := time.Duration(d)
-	switch {
-	case v >= 48*time.Hour:
-		return strconv.FormatInt(int64(v/(24*time.Hour)), 10) + " days"
-	case v >= 10*time.Minute:
-		return strings.TrimSuffix(v.Round(time.Minute).String(), "0s")
-	case v >= 10*time.Second:
-		return v.Round(time.Second).String()
-	}
-	return v.Round(time.Second / 10).String()
-}
-
-// quote quotes text from a log: valid UTF-8, shortened.
-func quote(s string) string {
-	s = strings.ToValidUTF8(s, "?")
-	if len(s) > quoteMax {
-		i := quoteMax
-		for i > 0 && !utf8.RuneStart(s[i]) {
-			i--
-		}
-		s = s[:i] + "..."
-	}
-	return strconv.Quote(s)
-}
-
-// number writes a measured value shortly.
-func number(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) }
 
 // explain sets the texts of a flagged verdict. t is nil for a template that is
 // not known at all.
@@ -77,42 +45,63 @@ func (m *model) explain(v *Verdict, t *detect.Template, f detect.Finding) {
 
 func (m *model) explainNew(v *Verdict) {
 	_, mass := m.novelty.Seen()
-	v.Explanation = fmt.Sprintf("first line like this in %d records; a new kind of line is expected about %s times in 100,000. Read the line: nobody has seen its like here.",
-		m.seen, number(mass*1e5))
-	v.Expected = fmt.Sprintf("one of %d known templates", m.miner.Len()-1)
+	quiet, news := m.novelty.Group(m.clock.now)
+	v.Explanation = fmt.Sprintf("first line like this in %s; about %s is of a new kind", count(float64(m.seen), "record"), often(mass))
+	switch {
+	case news >= 1:
+		v.Explanation += fmt.Sprintf(", but within seconds %s came before it", count(news, "other"))
+	case quiet > 2/mass:
+		v.Explanation += fmt.Sprintf(", and none was for the last %s", grouped(quiet))
+	}
+	v.Explanation += ". Read the line: nobody has seen its like here."
+	v.Expected = "one of " + count(float64(m.miner.Len()-1), "known template")
 	v.Observed = quote(string(m.line.Message))
 }
 
 func (m *model) explainBurst(v *Verdict, t *detect.Template) {
 	now, usual, peak := t.Rate.Count()
-	v.Explanation = fmt.Sprintf("%d such lines within this minute; usual are %s a minute, and never more than %s in %d lines since %s. Look at what triggers it now.",
-		now, number(usual), number(peak), t.Count, m.when(t.First))
-	v.Expected = fmt.Sprintf("at most %s a minute", number(peak))
+	v.Explanation = fmt.Sprintf("%d such lines within this minute; ", now)
+	if peak < 0.5 {
+		v.Explanation += fmt.Sprintf("there was none until %s ago. Look at what causes it.", span(m.clock.now-t.First))
+	} else {
+		v.Explanation += fmt.Sprintf("usual is %s, and of late at most %s in a minute (%s since %s). Look at what triggers it now.",
+			perMinute(usual), grouped(math.Ceil(peak)), count(float64(t.Count), "line"), m.when(t.First))
+	}
+	v.Expected = atMost(peak)
 	v.Observed = fmt.Sprintf("%d within the minute", now)
 }
 
 func (m *model) explainFailing(v *Verdict) {
 	code, now, usual, peak := m.access.Status()
-	v.Explanation = fmt.Sprintf("%d requests answered with %d within this minute; usual are %s a minute, and never more than %s.",
-		now, code, number(usual), number(peak))
-	v.Expected = fmt.Sprintf("at most %s a minute", number(peak))
+	v.Explanation = fmt.Sprintf("%d requests were answered with status %d within this minute; ", now, code)
+	if peak < 0.5 {
+		v.Explanation += "none was in any minute before."
+	} else {
+		v.Explanation += fmt.Sprintf("usual is %s, and of late at most %s in a minute.", perMinute(usual), grouped(math.Ceil(peak)))
+	}
+	if code >= 500 {
+		v.Explanation += " Look at the server that gives this answer and at those behind it."
+	} else {
+		v.Explanation += " Look at who sends them."
+	}
+	v.Expected = atMost(peak)
 	v.Observed = fmt.Sprintf("%d within the minute", now)
 }
 
 func (m *model) explainRoute(v *Verdict) {
 	n, mass := m.routes.Seen()
-	v.Explanation = fmt.Sprintf("first request for %s %s in some %.0f; a new one is expected about %s times in 100,000.",
-		m.access.Method(), quote(string(m.access.URL())), n, number(mass*1e5))
+	v.Explanation = fmt.Sprintf("first request for %s %s in some %s; about %s is new. Look at the answer's status and at who asks.",
+		m.access.Method(), quote(string(m.access.URL())), grouped(n), often(mass))
 	v.Expected = "a known method and path"
 	v.Observed = quote(string(m.access.Method()) + " " + string(m.access.URL()))
 }
 
 func (m *model) explainRequest(v *Verdict) {
 	field, text, sum, limit := m.access.Weird()
-	v.Explanation = fmt.Sprintf("the %s %s of this request is unlike those before: its oddest characters sum up to %s nats, where 99%% stay below %s. Decode it and look for an injection or a probe.",
-		field, quote(string(text)), number(sum), number(limit))
-	v.Expected = "at most " + number(limit)
-	v.Observed = number(sum)
+	v.Explanation = fmt.Sprintf("the %s %s of this request is spelled unlike those before: its oddest characters are less likely than those of 99 in 100 requests (%s%% of the limit). Decode it and look for an injection or a probe.",
+		field, quote(string(text)), number(math.Floor(100*sum/limit)))
+	v.Expected = fmt.Sprintf("a %s spelled like those before", field)
+	v.Observed = quote(string(text))
 }
 
 // slotName names a slot for people: by its key where it has one.
@@ -127,10 +116,10 @@ func (m *model) explainOutlier(v *Verdict, t *detect.Template, i int) {
 	p := &m.tested[i]
 	median, edge, highest, known := t.Slots[i].Number().Usual()
 	scale, unit := unitOf(p)
-	v.Explanation = fmt.Sprintf("%s is %s, %s times the median; of %d values before, nine in ten were up to %s%s and the highest was %s%s.",
-		m.slotName(i), quote(string(p.Value)), number(p.Num/median), known, number(edge*scale), unit, number(highest*scale), unit)
+	v.Explanation = fmt.Sprintf("%s is %s, %s times the median; of %s before, nine in ten were up to %s%s and the highest was %s%s.",
+		m.slotName(i), quote(string(p.Value)), number(p.Num/median), count(float64(known), "value"), number(edge*scale), unit, number(highest*scale), unit)
 	v.Expected = "up to " + number(highest*scale) + unit
-	v.Observed = number(p.Num*scale) + unit
+	v.Observed = quote(string(p.Value))
 }
 
 // unitOf returns what turns a parameter's number into the unit that the line
@@ -144,38 +133,49 @@ func unitOf(p *drain.Param) (scale float64, unit string) {
 	if err != nil || written == 0 || p.Num == 0 {
 		return 1, ""
 	}
+	if strings.ContainsAny(string(p.Value[n:]), "0123456789") {
+		return 1, "" // "1h30m" has no unit of its own
+	}
 	return written / p.Num, strings.ToValidUTF8(string(p.Value[n:]), "")
 }
 
 func (m *model) explainValue(v *Verdict, t *detect.Template, i int) {
 	p := &m.tested[i]
 	known := vocabulary(t.Slots[i].Values())
-	v.Explanation = fmt.Sprintf("%s is %s, never seen there in %d lines; known values are %s.",
-		m.slotName(i), quote(string(p.Value)), t.Slots[i].Values().Seen(), known)
+	v.Explanation = fmt.Sprintf("%s is %s, never seen there in %s; known values are %s.",
+		m.slotName(i), quote(string(p.Value)), count(float64(t.Slots[i].Values().Seen()), "line"), known)
 	v.Expected, v.Observed = known, quote(string(p.Value))
 }
 
 func (m *model) explainNetwork(v *Verdict, t *detect.Template, i int) {
 	p := &m.tested[i]
 	prefix, known, bits := t.Slots[i].Network(p.Value)
-	names := vocabulary(known)
-	v.Explanation = fmt.Sprintf("%s is %s: network %s/%d was never seen there in %d lines; known are %s. Check who that is.",
-		m.slotName(i), quote(string(p.Value)), prefix, bits, known.Seen(), names)
+	names := listed(known, func(text string) string { return network(text, bits) })
+	v.Explanation = fmt.Sprintf("%s is %s: network %s was never seen there in %s; known are %s. Check who that is.",
+		m.slotName(i), quote(string(p.Value)), network(string(prefix), bits), count(float64(known.Seen()), "line"), names)
 	v.Expected, v.Observed = names, string(p.Value)
 }
 
+// network writes the first bytes of an address as a network.
+func network(prefix string, bits int) string {
+	return prefix + strings.Repeat(".0", max(0, 3-strings.Count(prefix, "."))) + "/" + strconv.Itoa(bits)
+}
+
 // vocabulary writes the most frequent values of a vocabulary.
-func vocabulary(k *detect.Category) string {
+func vocabulary(k *detect.Category) string { return listed(k, quote) }
+
+// listed writes the most frequent values, each as text makes it.
+func listed(k *detect.Category, text func(string) string) string {
 	var b strings.Builder
 	n := 0
-	k.Values(func(text string, count uint32) {
+	k.Values(func(value string, count uint32) {
 		if n++; n > valuesMax {
 			return
 		}
 		if n > 1 {
 			b.WriteString(", ")
 		}
-		b.WriteString(quote(text))
+		b.WriteString(text(value))
 	})
 	if n > valuesMax {
 		fmt.Fprintf(&b, " and %d more", n-valuesMax)

@@ -47,8 +47,8 @@ func (m *model) pause(e *Engine, before, now int64) {
 		return
 	}
 	v := Verdict{Time: m.last, Score: scoreOf(2 * scoreNats), Anomaly: true, Reason: ReasonSilence}
-	v.Explanation = fmt.Sprintf("the whole stream was silent for %s; in %d records before, it never paused for more than %s. Look at what ships it and at the process that writes it.",
-		span(gap), m.seen, span(longest))
+	v.Explanation = fmt.Sprintf("the whole stream was silent for %s; in %s before, it never paused for more than %s. Look at the process that writes it and at what ships it.",
+		span(gap), count(float64(m.seen), "record"), span(longest))
 	v.Expected = "a pause of at most " + span(longest)
 	v.Observed = "a pause of " + span(gap)
 	e.raise(Event{Kind: EventSilence, Stream: m.stream, Seq: e.seq, Verdict: v})
@@ -86,8 +86,8 @@ func (m *model) silence(e *Engine, i int, now int64) {
 	}
 	v := Verdict{Time: m.last, Score: scoreOf(1.5 * scoreNats), Anomaly: true, Reason: ReasonSilence,
 		TemplateID: m.names[i].id, Template: m.names[i].text}
-	v.Explanation = fmt.Sprintf("%s has not come for %s; it came every %s, at most %s apart, %d times. What writes it may have stopped.",
-		quote(m.names[i].text), span(now-last), span(usual), span(longest), known)
+	v.Explanation = fmt.Sprintf("%s has not come for %s; it came every %s, at most %s apart, %s times. What writes it may have stopped.",
+		quote(m.names[i].text), span(now-last), span(usual), span(longest), grouped(float64(known)))
 	v.Expected = "every " + span(usual)
 	v.Observed = "nothing for " + span(now-last)
 	e.raise(Event{Kind: EventSilence, Stream: m.stream, Seq: e.seq, Verdict: v})

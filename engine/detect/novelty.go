@@ -76,6 +76,15 @@ func (n *Novelty) GroupSurprise(now int64) float64 {
 	return max(s, (s+calm)/2) + min(groupMost, groupEach*size)
 }
 
+// Group returns, for a new template at now, how many observations brought
+// none before its group began, and how many have come in the group.
+func (n *Novelty) Group(now int64) (quiet, news float64) {
+	if now < n.groupEnd {
+		return n.groupQuiet, n.groupNews
+	}
+	return n.quiet, 0
+}
+
 // Tell notes that a new template at now was told.
 func (n *Novelty) Tell(now int64) {
 	n.group(now)
