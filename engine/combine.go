@@ -16,6 +16,10 @@ const (
 	// testPenalty is Bonferroni's ln(m) for the tests that every record
 	// undergoes. Novelty pays less: it can only speak once per template.
 	testPenalty = 0.3
+	// chainPenalty makes the order of a whole stream surprise at one odd step in
+	// 5,000: a server with little to do writes as if it had one thread, until two
+	// requests meet.
+	chainPenalty = 1.5
 	// orderCut is the calibrated surprise from which a session's order is odd:
 	// at most one session in 200.
 	orderCut = 5.3
@@ -98,6 +102,8 @@ func (m *model) decide(v *Verdict, t *detect.Template, f detect.Finding, now int
 	switch f.Code {
 	case detect.NewTemplate:
 		m.novelty.Tell(now)
+	case detect.Transition:
+		m.order.Tell()
 	case detect.Burst:
 		t.Rate.Tell()
 	case detect.Unexpected, detect.Disorder:
@@ -128,7 +134,7 @@ func reasonOf(c detect.Code) Reason {
 		return ReasonFrequency
 	case detect.Outlier, detect.NewValue, detect.NewNetwork:
 		return ReasonParameter
-	case detect.Unexpected, detect.Disorder:
+	case detect.Unexpected, detect.Disorder, detect.Transition:
 		return ReasonSequence
 	case detect.Request:
 		return ReasonAccess

@@ -26,6 +26,8 @@ func (m *model) explain(v *Verdict, t *detect.Template, f detect.Finding) {
 		m.explainNew(v)
 	case detect.Burst:
 		m.explainBurst(v, t)
+	case detect.Transition:
+		m.explainTransition(v)
 	case detect.Failing:
 		m.explainFailing(v)
 	case detect.Outlier:
@@ -69,6 +71,19 @@ func (m *model) explainBurst(v *Verdict, t *detect.Template) {
 	}
 	v.Expected = atMost(peak)
 	v.Observed = fmt.Sprintf("%d within the minute", now)
+}
+
+func (m *model) explainTransition(v *Verdict) {
+	to, seen, n := m.templates[m.prev].Next.Usual()
+	usual := quote(m.stepText(2 * to))
+	how := "always"
+	if seen < n {
+		how = "in " + percent(float64(seen)/float64(n)) + " of the cases"
+	}
+	v.Explanation = fmt.Sprintf("this line came right after %s, which it never did in %s; %s %s came there. Look at what the program did between the two.",
+		quote(m.stepText(2*int(m.prev))), count(float64(n), "case"), how, usual)
+	v.Expected = usual
+	v.Observed = quote(v.Template)
 }
 
 func (m *model) explainFailing(v *Verdict) {

@@ -16,6 +16,8 @@ type model struct {
 	seen uint64
 	last int64
 	born int64
+	// prev is the template of the record before, by Cluster.Index, -1 for none.
+	prev int32
 
 	templates []detect.Template // by Cluster.Index
 	novelty   detect.Novelty
@@ -25,6 +27,7 @@ type model struct {
 	odd       detect.Odd // of the record being scored
 	access    detect.Access
 	drift     detect.Drift
+	order     detect.Order
 	routes    detect.Novelty // of routes; those of an open site must not excuse new templates
 	pace      detect.Gaps    // of the whole stream
 	// deadlines are the moments at which silences become news, by
@@ -57,7 +60,7 @@ func newModel(stream string, cfg *Config) *model {
 	if err != nil {
 		panic("engine: Validate lets through what drain refuses: " + err.Error())
 	}
-	return &model{stream: cloneString(stream), cfg: cfg, miner: miner, sessions: detect.NewSessions()}
+	return &model{stream: cloneString(stream), cfg: cfg, miner: miner, prev: -1, sessions: detect.NewSessions()}
 }
 
 // hold keeps a line of the block until the block is scored.
@@ -105,6 +108,7 @@ func (m *model) score(e *Engine, v *Verdict, r *Record) {
 	}
 	m.seen++
 	if m.line.Cluster == nil {
+		m.prev = -1
 		return // the miner is full and knows no template for it
 	}
 	tmpl := m.template(m.line.Cluster, len(m.line.Params))
@@ -199,6 +203,10 @@ func (m *model) test(t *detect.Template, now int64) (*detect.Template, detect.Fi
 	if m.request && about == t {
 		return t, f
 	}
+	if m.prev >= 0 && !m.sessions.Named() {
+		s := m.order.Surprise(&m.templates[m.prev].Next, m.line.Cluster.Index, m.share(t))
+		f = detect.Better(f, detect.Finding{Code: detect.Transition, Nats: s - chainPenalty})
+	}
 	if m.clock.timed {
 		f = detect.Better(f, detect.Finding{Code: detect.Burst, Nats: about.Rate.Surprise(now) - testPenalty})
 	}
@@ -214,9 +222,16 @@ func (m *model) test(t *detect.Template, now int64) (*detect.Template, detect.Fi
 	return about, f
 }
 
+// share is that of a template among the stream's records.
+func (m *model) share(t *detect.Template) float64 { return float64(t.Count) / float64(m.seen) }
+
 // learn teaches every detector the record.
 func (m *model) learn(e *Engine, t *detect.Template, now int64) {
 	index := m.line.Cluster.Index
+	if m.prev >= 0 {
+		m.order.Learn(&m.templates[m.prev].Next, index, m.share(t))
+	}
+	m.prev = int32(index)
 	if t.Count == 0 {
 		// A flood of a new error is one from the first minute on; other new lines
 		// may simply be frequent.

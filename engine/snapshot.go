@@ -16,7 +16,7 @@ import (
 //
 //	offset  size  what
 //	0       8     "LOGSCOPE", the magic
-//	8       4     version, 4
+//	8       4     version, 5
 //	12      8     length n of the payload
 //	20      n     payload
 //	20+n    8     xxhash64 of all bytes before
@@ -30,14 +30,15 @@ import (
 //	  4 + n    name of the stream
 //	  4 + n    state of the miner (drain.Miner.AppendState)
 //	  27       clock: model time 8, record time of it 8, votes 1 + 1, timed 1, last record time 8
-//	  8        moment of the first record
+//	  8 + 4    moment of the first record, template of the last one
 //	  8        records seen
-//	  4 + ...  templates by index, each with count, rate, gaps and slots
-//	           (detect.Template.Sync), and the identity and text of its cluster
+//	  4 + ...  templates by index, each with count, rate, gaps, slots and
+//	           successors (detect.Template.Sync), and the identity and text of its cluster
 //	  74 * 2   novelty of templates, then of routes: N, N1, news, span, calm, burst,
 //	           and the group of new templates (detect.Novelty.Sync)
 //	  40       severity of templates (detect.Severity.Sync)
 //	  ...      pooled counts of parameters (detect.Params.Sync)
+//	  193      order of templates (detect.Order.Sync)
 //	  ...      the stream's own gaps (detect.Gaps.Sync)
 //	  ...      routes and characters of requests (detect.Access.Sync)
 //	  ...      sessions: flows, pool, free places (detect.Sessions.Sync)
@@ -46,7 +47,7 @@ import (
 // before it allocates.
 const (
 	snapshotMagic   = "LOGSCOPE"
-	snapshotVersion = 4
+	snapshotVersion = 5
 	snapshotHeader  = 20
 	snapshotSum     = 8
 	// streamMax bounds the name of a stream in a snapshot.
@@ -164,6 +165,7 @@ func (m *model) sync(c *sketch.Codec) {
 	m.clock.Sync(c)
 	c.I64(&m.last)
 	c.I64(&m.born)
+	c.I32(&m.prev)
 	c.U64(&m.seen)
 	sketch.List(c, &m.templates, templatesLimit, func(c *sketch.Codec, t *detect.Template) { t.Sync(c) })
 	sketch.List(c, &m.names, templatesLimit, func(c *sketch.Codec, n *name) {
@@ -175,6 +177,7 @@ func (m *model) sync(c *sketch.Codec) {
 	m.severity.Sync(c)
 	m.drift.Sync(c)
 	m.params.Sync(c)
+	m.order.Sync(c)
 	m.pace.Sync(c)
 	m.access.Sync(c)
 	m.sessions.Sync(c, len(m.templates), 2*max(len(m.templates), m.access.Len()))
@@ -188,6 +191,10 @@ func (m *model) sync(c *sketch.Codec) {
 func (m *model) check(c *sketch.Codec) {
 	if len(m.names) != len(m.templates) {
 		c.Fail("got %d names for %d templates", len(m.names), len(m.templates))
+		return
+	}
+	if m.prev < -1 || int(m.prev) >= len(m.templates) {
+		c.Fail("got a last template %d of %d", m.prev, len(m.templates))
 		return
 	}
 	fits := func(s *detect.Slot) {

@@ -16,6 +16,7 @@ const (
 	Request    // an unusual web request
 	NewRoute   // a method and path that no request had before
 	Failing    // many requests of one status of failure
+	Transition // a template right after one that it never follows
 	Codes
 )
 

@@ -197,6 +197,9 @@ func (s *Sessions) Look(params []drain.Param, t *Template) {
 	}
 }
 
+// Named tells whether the record names a session.
+func (s *Sessions) Named() bool { return s.primary >= 0 }
+
 // ID returns the identifier of the session that the record belongs to.
 func (s *Sessions) ID() string {
 	if s.primary >= 0 {

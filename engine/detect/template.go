@@ -18,6 +18,8 @@ type Template struct {
 	Rate  Rate
 	Gaps  Gaps
 	Slots []Slot
+	// Next is what follows the template in its stream.
+	Next Next
 	// Quiet is until when each code raises nothing more here: repeats collapse.
 	Quiet [Codes]int64
 	// Repeats counts the findings swallowed so.
@@ -69,7 +71,7 @@ func (t *Template) Tick(now int64) bool {
 
 // Bytes is roughly what the template costs.
 func (t *Template) Bytes() int {
-	n := 256
+	n := 256 + 80
 	for i := range t.Slots {
 		n += t.Slots[i].Bytes()
 	}
@@ -87,6 +89,7 @@ func (t *Template) Sync(c *sketch.Codec) {
 	t.Rate.Sync(c)
 	t.Gaps.Sync(c)
 	sketch.List(c, &t.Slots, slotsMax, func(c *sketch.Codec, s *Slot) { s.Sync(c) })
+	t.Next.Sync(c)
 	for i := range t.Quiet {
 		c.I64(&t.Quiet[i])
 	}
