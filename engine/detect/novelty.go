@@ -24,6 +24,9 @@ const (
 	// surprise of the next, and the most that they add: ordinary jobs come in
 	// groups too.
 	groupEach, groupMost = 0.5, 1.5
+	// groupAgain is what the surprise of the others is lowered by once one of the
+	// group was told: whoever was woken reads on.
+	groupAgain = 1.5
 )
 
 // Novelty knows how often something new is logged at all.
@@ -68,7 +71,7 @@ func (n *Novelty) GroupSurprise(now int64) float64 {
 	quiet, size := n.quiet, 0.0
 	if now < n.groupEnd {
 		if n.groupTold {
-			return s
+			return max(0, s-groupAgain)
 		}
 		quiet, size = n.groupQuiet, n.groupNews
 	}
