@@ -74,14 +74,19 @@ func (m *model) explainBurst(v *Verdict, t *detect.Template) {
 }
 
 func (m *model) explainTransition(v *Verdict) {
-	to, seen, n := m.templates[m.prev].Next.Usual()
+	next := &m.templates[m.prev].Next
+	to, seen, n := next.Usual()
 	usual := quote(m.stepText(2 * to))
 	how := "always"
 	if seen < n {
 		how = "in " + percent(float64(seen)/float64(n)) + " of the cases"
 	}
-	v.Explanation = fmt.Sprintf("this line came right after %s, which it never did in %s; %s %s came there. Look at what the program did between the two.",
-		quote(m.stepText(2*int(m.prev))), count(float64(n), "case"), how, usual)
+	never := "never did"
+	if next.Again(m.line.Cluster.Index) {
+		never = "hardly ever did"
+	}
+	v.Explanation = fmt.Sprintf("this line came right after %s, which it %s in %s; %s %s came there. Look at what the program did between the two.",
+		quote(m.stepText(2*int(m.prev))), never, count(float64(n), "case"), how, usual)
 	v.Expected = usual
 	v.Observed = quote(v.Template)
 }

@@ -204,7 +204,7 @@ func (m *model) test(t *detect.Template, now int64) (*detect.Template, detect.Fi
 		return t, f
 	}
 	if m.prev >= 0 && !m.sessions.Named() {
-		s := m.order.Surprise(&m.templates[m.prev].Next, m.line.Cluster.Index, m.share(t))
+		s := m.order.Surprise(&m.templates[m.prev].Next, m.line.Cluster.Index, m.share(t), now)
 		f = detect.Better(f, detect.Finding{Code: detect.Transition, Nats: s - chainPenalty})
 	}
 	if m.clock.timed {
@@ -229,7 +229,7 @@ func (m *model) share(t *detect.Template) float64 { return float64(t.Count) / fl
 func (m *model) learn(e *Engine, t *detect.Template, now int64) {
 	index := m.line.Cluster.Index
 	if m.prev >= 0 {
-		m.order.Learn(&m.templates[m.prev].Next, index, m.share(t))
+		m.order.Learn(&m.templates[m.prev].Next, index, m.share(t), now)
 	}
 	m.prev = int32(index)
 	if t.Count == 0 {

@@ -63,8 +63,8 @@ func TestOrderIsFoundInOneThread(t *testing.T) {
 			found++
 		}
 	}
-	if found < len(swapped)*3/4 {
-		t.Errorf("got %d of %d swapped steps; want most", found, len(swapped))
+	if found < len(swapped)-1 {
+		t.Errorf("got %d of %d swapped steps; want all but one", found, len(swapped))
 	}
 }
 

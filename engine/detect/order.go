@@ -26,6 +26,9 @@ const (
 	// orderRest is how many records after an odd step are neither tested nor
 	// learned as anything new: two swapped steps make three odd transitions.
 	orderRest = 2
+	// orderQuiet is how soon an odd transition must come again to be a new habit
+	// and not the same fault again.
+	orderQuiet = 600 * Second
 )
 
 // Next knows what follows one template in its stream.
@@ -34,9 +37,11 @@ type Next struct {
 	open bool
 	used uint8
 	rare uint8 // successors seen less than three times
-	odd  int32 // the successor last told, plus one: the next time it is learned
-	to   [nextMax]int32
-	seen [nextMax]uint32
+	odd  int32 // the successor last told, plus one
+	// until is when the same one is told again; before that it is learned.
+	until int64
+	to    [nextMax]int32
+	seen  [nextMax]uint32
 }
 
 // find returns the place of a successor, -1 where it is not known.
@@ -115,6 +120,9 @@ func (x *Next) Usual() (to int, seen, n uint32) {
 	return int(x.to[0]), x.seen[0], x.n
 }
 
+// Again tells whether template to was the last odd one here.
+func (x *Next) Again(to int) bool { return x.odd == int32(to)+1 }
+
 // Order is a Markov chain of first order over the templates of a stream, for
 // streams that one thread writes: there, a step out of order has no session to
 // give it away. A transition is odd if it never came although by chance it
@@ -127,10 +135,10 @@ type Order struct {
 	told   bool
 }
 
-// Surprise is that of template to after the one with the given successors,
+// Surprise is that of template to at now after the one with the given successors,
 // where share is that of template to among all records.
-func (o *Order) Surprise(x *Next, to int, share float64) float64 {
-	if x.open || o.rest > 0 || x.odd == int32(to)+1 || x.find(int32(to)) >= 0 {
+func (o *Order) Surprise(x *Next, to int, share float64, now int64) float64 {
+	if x.open || o.rest > 0 || x.odd == int32(to)+1 && now < x.until || x.find(int32(to)) >= 0 {
 		return 0
 	}
 	c := x.class()
@@ -144,7 +152,7 @@ func (o *Order) Surprise(x *Next, to int, share float64) float64 {
 func (o *Order) Tell() { o.told = true }
 
 // Learn counts the transition.
-func (o *Order) Learn(x *Next, to int, share float64) {
+func (o *Order) Learn(x *Next, to int, share float64, now int64) {
 	rest := o.rest > 0
 	if rest {
 		o.rest--
@@ -166,7 +174,7 @@ func (o *Order) Learn(x *Next, to int, share float64) {
 	switch {
 	case o.told:
 		o.told, o.rest = false, orderRest
-		x.odd = int32(to) + 1
+		x.odd, x.until = int32(to)+1, now+orderQuiet
 	case !rest:
 		x.add(int32(to))
 	}
@@ -184,6 +192,7 @@ func (x *Next) Sync(c *sketch.Codec) {
 	c.Bool(&x.open)
 	c.U8(&x.used)
 	c.I32(&x.odd)
+	c.I64(&x.until)
 	if x.used > nextMax {
 		c.Fail("got %d successors of a template; want at most %d", x.used, nextMax)
 		x.used = 0

@@ -19,10 +19,10 @@ func TestNextCounts(t *testing.T) {
 			if i%97 == 0 {
 				to = 20 + i%5
 			}
-			if o.Surprise(&x, to, 0.1) > 7 && i%2 == 0 {
+			if o.Surprise(&x, to, 0.1, int64(i)*Second) > 7 && i%2 == 0 {
 				o.Tell()
 			}
-			o.Learn(&x, to, 0.1)
+			o.Learn(&x, to, 0.1, int64(i)*Second)
 		}
 		var n uint32
 		var rare uint8
@@ -46,15 +46,15 @@ func TestOrderNeedsChance(t *testing.T) {
 	var x Next
 	var o Order
 	for range 5000 {
-		o.Learn(&x, 1, 0.5)
+		o.Learn(&x, 1, 0.5, 0)
 	}
-	if s := o.Surprise(&x, 2, 0.0001); s != 0 {
+	if s := o.Surprise(&x, 2, 0.0001, 0); s != 0 {
 		t.Errorf("got %.1f nats for a template that is rare after all others as well; want 0", s)
 	}
-	if s := o.Surprise(&x, 2, 0.2); s < 8 {
+	if s := o.Surprise(&x, 2, 0.2, 0); s < 8 {
 		t.Errorf("got %.1f nats for a frequent template that never came here; want 8 or more", s)
 	}
-	if s := o.Surprise(&x, 1, 0.5); s != 0 {
+	if s := o.Surprise(&x, 1, 0.5, 0); s != 0 {
 		t.Errorf("got %.1f nats for the usual successor; want 0", s)
 	}
 }
@@ -66,8 +66,8 @@ func BenchmarkOrder(b *testing.B) {
 	sum := 0.0
 	for i := range b.N {
 		from, to := i%64, (i*7+i/64)%5+i%3
-		sum += o.Surprise(&next[from], to, 0.02)
-		o.Learn(&next[from], to, 0.02)
+		sum += o.Surprise(&next[from], to, 0.02, 0)
+		o.Learn(&next[from], to, 0.02, 0)
 	}
 	if sum < 0 {
 		b.Fatal("got a negative surprise")
