@@ -22,6 +22,9 @@ const (
 	// ratePeakTimes is how far beyond every remembered bucket a burst must be:
 	// hourly jobs repeat their bursts, counts in logs are far from Poisson.
 	ratePeakTimes = 2.5
+	// rateSure is the surprise beyond which only a quarter of the claim counts:
+	// records come in clusters, and the Poisson tail knows nothing of that.
+	rateSure, rateDoubt = 7.0, 4.0
 )
 
 // Rate is the discounted Gamma-Poisson model of one template's count per
@@ -47,7 +50,8 @@ func (r *Rate) Surprise(now int64) float64 {
 	if y < 4*mean {
 		return 0
 	}
-	return min(NatsMax, y*math.Log(y/mean)-(y+shape)*math.Log((y+shape)/(mean+shape)))
+	s := y*math.Log(y/mean) - (y+shape)*math.Log((y+shape)/(mean+shape))
+	return min(NatsMax, min(s, rateSure+max(0, s-rateSure)/rateDoubt))
 }
 
 // Learn counts a record at now. A count beyond the limit of the usual is
