@@ -1,7 +1,9 @@
 package detect
 
 import (
+	"math"
 	"math/bits"
+	"strconv"
 
 	"github.com/logscope/logscope/engine/sketch"
 )
@@ -54,6 +56,28 @@ func (k *Category) Known(hash uint64) bool {
 		}
 	}
 	return false
+}
+
+// denseLeast is how many whole numbers show that a vocabulary is one of neighbours.
+const denseLeast = 3
+
+// Neighbour tells whether the known values are whole numbers close together
+// and v one as near to them as they are to each other: a count or a size that
+// has not been so large yet, unlike the next status of a request.
+func (k *Category) Neighbour(v float64) bool {
+	if len(k.vals) < denseLeast {
+		return false
+	}
+	low, high := math.Inf(1), math.Inf(-1)
+	for i := range k.vals {
+		n, err := strconv.Atoi(k.vals[i].text)
+		if err != nil {
+			return false
+		}
+		low, high = min(low, float64(n)), max(high, float64(n))
+	}
+	width := high - low
+	return width < 2*float64(len(k.vals)) && v >= low-width && v <= high+width
 }
 
 // Learn counts a value; text is copied where it is new.

@@ -328,3 +328,38 @@ func TestCalmClaimsHold(t *testing.T) {
 		}
 	}
 }
+
+// TestNeighbours tells counts that grow a little from codes that are new.
+func TestNeighbours(t *testing.T) {
+	vocabulary := func(texts ...string) *Category {
+		var k Category
+		for i, text := range texts {
+			k.Learn(uint64(i), []byte(text))
+		}
+		return &k
+	}
+	sizes, codes := vocabulary("58", "59", "60", "61", "62"), vocabulary("200", "304", "404")
+	for _, c := range []struct {
+		k    *Category
+		v    float64
+		want bool
+	}{
+		{sizes, 63, true}, {sizes, 66, true}, {sizes, 54, true}, {sizes, 67, false}, {sizes, 167, false},
+		{codes, 500, false}, {codes, 405, false}, {vocabulary("1", "2"), 3, false}, {vocabulary("1", "2", "x"), 3, false}, {vocabulary("1", "2", "3"), 4, true},
+	} {
+		if got := c.k.Neighbour(c.v); got != c.want {
+			t.Errorf("%v beside %v: got %v; want %v", c.v, c.k.vals, got, c.want)
+		}
+	}
+}
+
+// TestIdentifiersAreNoProtocols tells names of sessions from words with a digit.
+func TestIdentifiersAreNoProtocols(t *testing.T) {
+	for text, want := range map[string]bool{
+		"ssh2": false, "http2": false, "sha1": false, "job-1": true, "req42": true, "blk_1": true, "transaction7": true, "none": false,
+	} {
+		if got := identifier(&drain.Param{Kind: drain.ID, Value: []byte(text)}) != nil; got != want {
+			t.Errorf("%q: got %v; want %v", text, got, want)
+		}
+	}
+}

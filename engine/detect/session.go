@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"bytes"
 	"strings"
 
 	"github.com/cespare/xxhash/v2"
@@ -21,6 +22,8 @@ const (
 	// session has settled. Ten minutes: what comes later is looked at too, but
 	// nobody should wait longer for the word that something is missing.
 	sessionIdleLeast, sessionIdleMost = 2 * Second, 600 * Second
+	// shortest is the least length of an identifier with a single digit and no separator.
+	shortest = 8
 	// sessionIDMax is the longest identifier.
 	sessionIDMax = 128
 )
@@ -145,8 +148,8 @@ func identifier(p *drain.Param) []byte {
 			return nil
 		}
 	}
-	if digits == 0 {
-		return nil
+	if digits == 0 || digits == 1 && len(v) < shortest && bytes.IndexAny(v, "-_:#") < 0 {
+		return nil // "ssh2" names a protocol, "job-1" a job
 	}
 	return v
 }

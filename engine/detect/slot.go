@@ -73,8 +73,8 @@ func (s *Params) Test(t *Slot, p *drain.Param) (Code, float64) {
 	if t.key == 0 || t.values.class() == 0 || !enumerable(p) || t.counter() || t.values.Known(xxhash.Sum64(p.Value)) {
 		return None, 0
 	}
-	if p.Kind == drain.Number && t.number != nil && t.number.Within(p.Num) {
-		return None, 0 // between known numbers: a measure with few values so far
+	if p.Kind == drain.Number && (t.number != nil && t.number.Within(p.Num) || t.values.Neighbour(p.Num)) {
+		return None, 0 // between or beside known numbers: a measure with few values so far
 	}
 	return NewValue, s.values.Surprise(&t.values, t.key-1)
 }
