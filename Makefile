@@ -13,7 +13,7 @@ RUNS     ?= 5
 NESTED := test/wire
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test unit race fuzz bench bench-ship lint vuln gen eval e2e check clean
+.PHONY: help build demo test unit race fuzz bench bench-ship lint vuln gen eval e2e faults check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,9 @@ eval: bin/logscope ## accuracy tables, where the evaluation kit is at hand: make
 e2e: build ## the end-to-end tests alone
 	$(GO) run ./test/lokitest/lokibuild
 	$(GO) test -count=1 -timeout 40m -v ./test/e2e
+
+faults: ## what may break around the plugin, broken: Loki, network, disk, process; also under sanitizers
+	$(GO) test -count=1 -timeout 20m -v ./test/faults
 
 check: lint vuln test race ## what CI runs
 

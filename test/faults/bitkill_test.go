@@ -28,6 +28,7 @@ func testBitKill(t *testing.T, r *rig, loki *lokitest.Server) {
 	}).open(t)
 	run := newRun(t)
 	b := r.newBit(t, p.url, run, "", "workers=4", "timeout=1s")
+	b.endReloads()
 	wait := func(ms int) { // keeps writing
 		for range ms / 50 {
 			b.write(t, 40)

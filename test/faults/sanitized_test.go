@@ -40,13 +40,13 @@ func (r *rig) underFire(t *testing.T) string {
 	t.Helper()
 	const n = 6000
 	s := sink.New(t)
-	p := newProxy(t, s.URL, func(push int, _ []byte) fault {
-		switch push % 6 {
-		case 1:
+	p := newProxy(t, s.URL, func(push int, half []byte) fault {
+		switch {
+		case push%6 == 1:
 			return fault{status: 503}
-		case 2:
+		case push%6 == 2:
 			return fault{reset: true}
-		case 3:
+		case push%6 == 3 && len(half) > 500: // a single entry would be refused for good
 			return fault{status: 413}
 		}
 		return fault{}
@@ -69,6 +69,7 @@ func (r *rig) underFire(t *testing.T) string {
 			byRun[strings.Contains(e.Labels, `run="a"`)].add(e.Line)
 		}
 	}
+	h.checkTold(t, 0, "refused")
 	for _, got := range byRun {
 		got.check(t, n, true) // the sink drops no repeats, as Loki does
 	}

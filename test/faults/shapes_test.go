@@ -162,7 +162,8 @@ func testOddRecords(t *testing.T, r *rig) {
 	}
 }
 
-// testLabelSets: ten thousand label sets, three times, cost bounded memory.
+// testLabelSets: ten thousand label sets, three times, cost bounded memory, and
+// where they are more than the option allows, one line says its name.
 func testLabelSets(t *testing.T, r *rig) {
 	const sets, n = 10_000, 30_000
 	f := newChunkFile(t)
@@ -173,13 +174,20 @@ func testLabelSets(t *testing.T, r *rig) {
 			f.flush("app")
 		}
 	}
-	s := sink.New(t)
-	h := r.startHost(t, []string{"--chunks", f.close(), "--retries", "-1"}, append(options(s.URL, "x", "workers=1"), "label_keys=$pod"))
-	stats := h.wait(t, 0)
-	fromSink(s).check(t, n, false)
-	t.Logf("%d MB of memory at most", stats.MaxRSSKB>>10)
-	if stats.MaxRSSKB>>10 > 100 {
-		t.Errorf("memory: got %d MB; want at most 100", stats.MaxRSSKB>>10)
+	path := f.close()
+	for _, test := range []struct{ option, told int }{{10_000, 0}, {500, 1}} {
+		t.Run(fmt.Sprintf("max_label_sets %d", test.option), func(t *testing.T) {
+			s := sink.New(t)
+			h := r.startHost(t, []string{"--chunks", path, "--retries", "-1"},
+				append(options(s.URL, "x", "workers=1", fmt.Sprintf("max_label_sets=%d", test.option)), "label_keys=$pod"))
+			stats := h.wait(t, 0)
+			fromSink(s).check(t, n, false)
+			h.checkTold(t, test.told, "max_label_sets", "warn")
+			t.Logf("%d MB of memory at most", stats.MaxRSSKB>>10)
+			if stats.MaxRSSKB>>10 > 100 {
+				t.Errorf("memory: got %d MB; want at most 100", stats.MaxRSSKB>>10)
+			}
+		})
 	}
 }
 
