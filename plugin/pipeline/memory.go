@@ -82,7 +82,8 @@ func (m *memory) release(r *remembered) *pending {
 	return pd
 }
 
-// put remembers a chunk and returns how many pushes of others it had to evict.
+// put remembers a chunk and returns how many pushes it had to evict: those of the chunks least
+// recently seen, or its own where these alone are over the budget. Others then stay.
 func (m *memory) put(key uint64, pd *pending) (evicted int) {
 	el, ok := m.chunks[key]
 	if !ok {
@@ -92,6 +93,9 @@ func (m *memory) put(key uint64, pd *pending) (evicted int) {
 	m.order.MoveToBack(el)
 	r := el.Value.(*remembered)
 	m.release(r) // of a chunk with the same bytes, flushed at the same time
+	if pd.bytes() > m.bytesMax {
+		return len(pd.pushes) + m.trim()
+	}
 	r.pd = pd
 	m.bytes += pd.bytes()
 	m.waiting++
@@ -100,8 +104,15 @@ func (m *memory) put(key uint64, pd *pending) (evicted int) {
 			evicted += len(pd.pushes)
 		}
 	}
+	return evicted + m.trim()
+}
+
+// trim forgets the oldest chunks beyond scoredMax and returns how many pushes they had.
+func (m *memory) trim() (evicted int) {
 	for m.order.Len() > scoredMax {
-		m.drop(m.order.Front())
+		if pd := m.drop(m.order.Front()); pd != nil {
+			evicted += len(pd.pushes)
+		}
 	}
 	return evicted
 }
@@ -113,8 +124,9 @@ func (m *memory) forget(key uint64) {
 	}
 }
 
-func (m *memory) drop(el *list.Element) {
+// drop forgets a chunk and returns its pushes.
+func (m *memory) drop(el *list.Element) *pending {
 	r := m.order.Remove(el).(*remembered)
-	m.release(r)
 	delete(m.chunks, r.key)
+	return m.release(r)
 }
