@@ -12,6 +12,7 @@ const (
 	msgLabelSets  = "more than %d label sets (max_label_sets): some are forgotten and built anew, which costs CPU but no entry; a label probably has a value that differs from line to line: make it structured_metadata"
 
 	msgStateUnusable = "state_file %q: %v; records are shipped and scored, but what is learned is not kept"
+	msgStateUnread   = "cannot read state_file %q: %v; it stays as it is, learning starts afresh and is not kept: put that right and reload"
 	msgStateAside    = "cannot use state_file %q, set aside as %q, learning starts afresh: %v"
 	msgStateWrite    = "cannot write state_file %q, the one before stays: %v"
 	msgStateWritten  = "state_file %q can be written again"

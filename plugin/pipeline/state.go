@@ -21,6 +21,8 @@ type stateFile struct {
 	path   string
 	lock   *os.File
 	failed bool // the last write failed, and that was told
+	// kept says that the file holds what could not be read, nor set aside: it must stay as it is.
+	kept bool
 
 	written atomic.Int64 // when, in Unix nanoseconds; 0: never, and nothing was read
 	bytes   atomic.Int64
@@ -80,27 +82,48 @@ func lockState(path string) (*os.File, error) {
 	return lock, nil
 }
 
-// readState restores the engine. A damaged or newer file is set aside, never overwritten.
+// readState restores the engine. A file that the engine refuses, damaged or newer, is set aside;
+// one that cannot be read may be a good one, and stays.
 func (p *Pipeline) readState(path string) {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return
 	}
-	if err == nil {
-		if err = p.restore(data); err == nil {
-			written := time.Now()
-			if info, err := os.Stat(path); err == nil {
-				written = info.ModTime()
-			}
-			p.state.note(written, len(data))
-			return
-		}
+	if err != nil {
+		p.state.kept = true
+		p.log.Warn(fmt.Sprintf(msgStateUnread, path, err))
+		return
 	}
+	if err = p.restore(data); err != nil {
+		p.setStateAside(err)
+		return
+	}
+	written := time.Now()
+	if info, err := os.Stat(path); err == nil {
+		written = info.ModTime()
+	}
+	p.state.note(written, len(data))
+}
+
+// asideMax is how many state files set aside stay: beyond it the last of them is replaced.
+const asideMax = 10
+
+// setStateAside renames a state file that the engine refused, to .bad, .bad.2, and so on.
+func (p *Pipeline) setStateAside(why error) {
+	path := p.state.path
 	aside := path + ".bad"
-	if renameErr := os.Rename(path, aside); renameErr != nil {
-		err = errors.Join(err, renameErr)
+	for n := 2; n <= asideMax; n++ {
+		if _, err := os.Lstat(aside); err != nil {
+			break
+		}
+		aside = fmt.Sprintf("%s.bad.%d", path, n)
 	}
-	p.log.Warn(fmt.Sprintf(msgStateAside, path, aside, err))
+	if err := os.Rename(path, aside); err != nil {
+		p.state.kept = true
+		p.log.Warn(fmt.Sprintf(msgStateUnread, path, errors.Join(why, err)))
+		return
+	}
+	p.log.Warn(fmt.Sprintf(msgStateAside, path, aside, why))
 }
 
 // restore gives the engine what a file holds. Whatever the bytes are, it does not panic.
@@ -132,6 +155,10 @@ func (p *Pipeline) keepState() {
 
 // writeState replaces the file atomically. Only the first of several failures is told.
 func (p *Pipeline) writeState() {
+	if p.state.kept {
+		p.count(func(c *Counts) { c.StateFailures++ })
+		return
+	}
 	data, err := p.snapshot()
 	if err == nil {
 		err = renameio.WriteFile(p.state.path, data, 0o640, renameio.WithTempDir(filepath.Dir(p.state.path)))

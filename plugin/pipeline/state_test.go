@@ -95,3 +95,50 @@ func TestTwoInstancesDoNotShareAStateFile(t *testing.T) {
 		t.Errorf("got %v; want OK", got)
 	}
 }
+
+// TestStateFileThatCannotBeReadStays: it may be a good one.
+func TestStateFileThatCannotBeReadStays(t *testing.T) {
+	s := sink.New(t)
+	path := filepath.Join(t.TempDir(), "state")
+	if err := os.Mkdir(path, 0o700); err != nil { // reads fail with EISDIR, for root too
+		t.Fatal(err)
+	}
+	p, log := start(t, s, func(c *Config) { c.StateFile = path })
+	if got := p.Flush("app", lines(t, normal(30)...)); got != OK {
+		t.Errorf("got %v; want OK", got)
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path); err != nil || !info.IsDir() {
+		t.Errorf("got %v, %v; want what was there", info, err)
+	}
+	if bad, _ := filepath.Glob(path + ".bad*"); len(bad) != 0 {
+		t.Errorf("got %v; want nothing set aside", bad)
+	}
+	if n := strings.Count(log.String(), "level=WARN"); n != 1 || !strings.Contains(log.String(), "it stays as it is") {
+		t.Errorf("got %d warnings; want one that says so:\n%s", n, log)
+	}
+	if n := p.Stats().StateFailures; n == 0 {
+		t.Error("got no failures counted; want the writes that were left out")
+	}
+}
+
+func TestStateFilesSetAsideStay(t *testing.T) {
+	s := sink.New(t)
+	path := filepath.Join(t.TempDir(), "state")
+	for _, text := range []string{"first", "second", "third"} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p, _ := start(t, s, func(c *Config) { c.StateFile = path })
+		if err := p.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, want := range map[string]string{".bad": "first", ".bad.2": "second", ".bad.3": "third"} {
+		if got, err := os.ReadFile(path + name); err != nil || string(got) != want {
+			t.Errorf("%s: got %q, %v; want %q", name, got, err, want)
+		}
+	}
+}
