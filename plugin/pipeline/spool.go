@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -61,7 +62,8 @@ type spoolFile struct {
 	bytes int64
 }
 
-// openSpool finds what an earlier instance left.
+// openSpool finds what an earlier instance left. The caller holds the lock of its state file: a
+// temporary file in it is one that a crash left half written, and is removed.
 func openSpool(dir string) (*spool, error) {
 	s := &spool{dir: dir, clear: make(chan struct{}), kick: make(chan struct{}, 1)}
 	entries, err := os.ReadDir(dir) // sorted by name, which begins with the time
@@ -69,6 +71,10 @@ func openSpool(dir string) (*spool, error) {
 		return nil, err
 	}
 	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".") && strings.Contains(e.Name(), spoolExt) {
+			_ = os.Remove(filepath.Join(dir, e.Name())) // tried again by the next instance
+			continue
+		}
 		if filepath.Ext(e.Name()) != spoolExt {
 			continue
 		}

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -52,6 +54,7 @@ func (p *Pipeline) openState() {
 		return
 	}
 	p.state = &stateFile{path: path, lock: lock}
+	removeStale(path, time.Now())
 	if p.cfg.Score {
 		p.readState(path)
 		p.inBackground("writing the state file", p.keepState)
@@ -80,6 +83,28 @@ func lockState(path string) (*os.File, error) {
 		return nil, fmt.Errorf("cannot lock it: %w", err)
 	}
 	return lock, nil
+}
+
+// staleAfter is the age from which a temporary file is one that a crash left. Another state file's
+// may have a name that begins with this one's, and is written in a second or so.
+const staleAfter = 10 * time.Minute
+
+// removeStale removes the temporary files of path that a crash left, of tens of MB each.
+func removeStale(path string, now time.Time) {
+	dir, prefix := filepath.Dir(path), "."+filepath.Base(path)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return // what is wrong with the directory is told where it is needed
+	}
+	for _, e := range entries {
+		random, ok := strings.CutPrefix(e.Name(), prefix)
+		if _, err := strconv.ParseUint(random, 10, 63); !ok || err != nil {
+			continue
+		}
+		if info, err := e.Info(); err == nil && info.Mode().IsRegular() && now.Sub(info.ModTime()) > staleAfter {
+			_ = os.Remove(filepath.Join(dir, e.Name()))
+		}
+	}
 }
 
 // readState restores the engine. A file that the engine refuses, damaged or newer, is set aside;

@@ -5,6 +5,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/renameio/v2"
 
 	"github.com/logscope/logscope/test/sink"
 )
@@ -140,5 +144,41 @@ func TestStateFilesSetAsideStay(t *testing.T) {
 		if got, err := os.ReadFile(path + name); err != nil || string(got) != want {
 			t.Errorf("%s: got %q, %v; want %q", name, got, err, want)
 		}
+	}
+}
+
+// TestTemporaryFilesOfACrashAreRemoved, and no others.
+func TestTemporaryFilesOfACrashAreRemoved(t *testing.T) {
+	s := sink.New(t)
+	dir := t.TempDir()
+	path := filepath.Join(dir, "state")
+	if err := os.Mkdir(path+".spool", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	crash := func(target string, age time.Duration) string { // a write that did not come to its rename
+		f, err := renameio.TempFile(filepath.Dir(target), target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(f.Name(), time.Time{}, time.Now().Add(-age)); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = f.Cleanup() })
+		return f.Name()
+	}
+	gone := []string{
+		crash(filepath.Join(path+".spool", "00000000000000000001-0000000000000001"+spoolExt), 0),
+		crash(path, time.Hour),
+	}
+	stay := []string{crash(path, 0), crash(filepath.Join(dir, "state-of-another"), time.Hour)}
+	start(t, s, func(c *Config) { c.StateFile = path })
+	var left []string
+	for _, name := range append(gone, stay...) {
+		if _, err := os.Stat(name); err == nil {
+			left = append(left, name)
+		}
+	}
+	if diff := cmp.Diff(stay, left); diff != "" {
+		t.Errorf("left (-want +got):\n%s", diff)
 	}
 }
