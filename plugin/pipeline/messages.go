@@ -8,7 +8,7 @@ const (
 	msgDropped    = "a fault in logscope, please report it: %d entries were neither taken by Loki, nor refused, nor kept"
 	msgStripped   = "this Loki takes no structured metadata, entries go without: set allow_structured_metadata in its limits_config, or annotate line here"
 	msgDamaged    = "damaged chunk with tag %q: %v; skipped %d bytes, the records around them are delivered; with storage.keep.rejected on, Fluent Bit keeps the chunk for inspection"
-	msgScorePanic = "scoring failed, the records are shipped untagged and learning starts afresh: %v"
+	msgScorePanic = "scoring failed, the records are shipped untagged; %s: %v"
 	msgLabelSets  = "more than %d label sets (max_label_sets): some are forgotten and built anew, which costs CPU but no entry; a label probably has a value that differs from line to line: make it structured_metadata"
 
 	msgStateUnusable = "state_file %q: %v; records are shipped and scored, but what is learned is not kept"

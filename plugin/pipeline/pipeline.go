@@ -42,10 +42,11 @@ type Pipeline struct {
 	closing sync.Once
 	closed  error // what Close came to
 
-	// scoring guards the engine and labelsOf; it is held while a block is scored. mu guards memory,
+	// scoring guards the engine, panics and labelsOf; it is held while a block is scored. mu guards memory,
 	// counts and free, and is held for moments only. Neither is taken while the other is held.
 	scoring sync.Mutex
 	engine  *engine.Engine
+	panics  int // of scoring, in a row
 	// labelsOf is the label set that a model's records had last: its events carry it.
 	labelsOf map[string]*labelSet
 

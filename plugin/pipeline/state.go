@@ -24,6 +24,7 @@ type stateFile struct {
 	lock   *os.File
 	failed bool // the last write failed, and that was told
 	// kept says that the file holds what could not be read, nor set aside: it must stay as it is.
+	// Pipeline.scoring guards it.
 	kept bool
 
 	written atomic.Int64 // when, in Unix nanoseconds; 0: never, and nothing was read
@@ -56,7 +57,9 @@ func (p *Pipeline) openState() {
 	p.state = &stateFile{path: path, lock: lock}
 	removeStale(path, time.Now())
 	if p.cfg.Score {
-		p.readState(path)
+		p.scoring.Lock()
+		p.readState()
+		p.scoring.Unlock()
 		p.inBackground("writing the state file", p.keepState)
 	}
 	if p.spool, err = openSpool(path + ".spool"); err != nil {
@@ -107,33 +110,61 @@ func removeStale(path string, now time.Time) {
 	}
 }
 
-// readState restores the engine. A file that the engine refuses, damaged or newer, is set aside;
-// one that cannot be read may be a good one, and stays.
-func (p *Pipeline) readState(path string) {
+// readState restores the engine and says whether there was something to restore. A file that the
+// engine refuses, damaged or newer, is set aside; one that cannot be read may be a good one, and
+// stays. The caller holds scoring.
+func (p *Pipeline) readState() bool {
+	path := p.state.path
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return
+		return false
 	}
 	if err != nil {
 		p.state.kept = true
 		p.log.Warn(fmt.Sprintf(msgStateUnread, path, err))
-		return
+		return false
 	}
 	if err = p.restore(data); err != nil {
 		p.setStateAside(err)
-		return
+		return false
 	}
 	written := time.Now()
 	if info, err := os.Stat(path); err == nil {
 		written = info.ModTime()
 	}
 	p.state.note(written, len(data))
+	return true
+}
+
+// restoresMax is after how many panics in a row, with what the state file holds restored before each
+// but the first, the file is taken to be their cause.
+const restoresMax = 3
+
+// replaceEngine makes a new engine after scoring panicked, with what the state file holds: a fault
+// that one record sets off costs what was learned since the last write. Until scoring works again
+// the file is not written. The caller holds scoring.
+func (p *Pipeline) replaceEngine(why error) {
+	p.panics++
+	p.engine, _ = engine.New(p.cfg.Engine) // the configuration was valid before
+	next := "learning starts afresh"
+	switch {
+	case p.state == nil || p.state.kept || p.panics > restoresMax+1:
+	case p.panics == restoresMax+1:
+		if _, err := os.Stat(p.state.path); err == nil {
+			p.setStateAside(fmt.Errorf("scoring failed %d times in a row with it", restoresMax))
+		}
+	case p.readState():
+		next = "learning goes on from the state file"
+	}
+	if p.warns.allow("panic", time.Now()) {
+		p.log.Error(fmt.Sprintf(msgScorePanic, next, why))
+	}
 }
 
 // asideMax is how many state files set aside stay: beyond it the last of them is replaced.
 const asideMax = 10
 
-// setStateAside renames a state file that the engine refused, to .bad, .bad.2, and so on.
+// setStateAside renames a state file that is of no use, to .bad, .bad.2, and so on.
 func (p *Pipeline) setStateAside(why error) {
 	path := p.state.path
 	aside := path + ".bad"
@@ -151,10 +182,9 @@ func (p *Pipeline) setStateAside(why error) {
 	p.log.Warn(fmt.Sprintf(msgStateAside, path, aside, why))
 }
 
-// restore gives the engine what a file holds. Whatever the bytes are, it does not panic.
+// restore gives the engine what a file holds. Whatever the bytes are, it does not panic. The caller
+// holds scoring.
 func (p *Pipeline) restore(data []byte) (err error) {
-	p.scoring.Lock()
-	defer p.scoring.Unlock()
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("panic: %v", r)
@@ -180,11 +210,11 @@ func (p *Pipeline) keepState() {
 
 // writeState replaces the file atomically. Only the first of several failures is told.
 func (p *Pipeline) writeState() {
-	if p.state.kept {
+	data, err := p.snapshot()
+	if errors.Is(err, errLeftOut) {
 		p.count(func(c *Counts) { c.StateFailures++ })
 		return
 	}
-	data, err := p.snapshot()
 	if err == nil {
 		err = renameio.WriteFile(p.state.path, data, 0o640, renameio.WithTempDir(filepath.Dir(p.state.path)))
 	}
@@ -203,6 +233,9 @@ func (p *Pipeline) writeState() {
 	}
 }
 
+// errLeftOut is of a snapshot that must not replace the file there, as was told already.
+var errLeftOut = errors.New("left out")
+
 // snapshot returns the engine's state as bytes. Scoring waits meanwhile.
 func (p *Pipeline) snapshot() (data []byte, err error) {
 	p.scoring.Lock()
@@ -212,6 +245,9 @@ func (p *Pipeline) snapshot() (data []byte, err error) {
 			err = fmt.Errorf("panic: %v", r)
 		}
 	}()
+	if p.state.kept || p.panics > 0 {
+		return nil, errLeftOut
+	}
 	return p.engine.Snapshot(nil), nil
 }
 

@@ -182,3 +182,51 @@ func TestTemporaryFilesOfACrashAreRemoved(t *testing.T) {
 		t.Errorf("left (-want +got):\n%s", diff)
 	}
 }
+
+// TestPanicInScoringKeepsWhatTheStateFileHolds: one fault must not wipe months of learning, nor the file.
+func TestPanicInScoringKeepsWhatTheStateFileHolds(t *testing.T) {
+	s := sink.New(t)
+	path := filepath.Join(t.TempDir(), "state")
+	withState := func(c *Config) { c.StateFile = path }
+	first, _ := start(t, s, withState)
+	first.Flush("app", lines(t, normal(3000)...))
+	templates := first.Stats().Engine.Templates
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, log := start(t, s, withState)
+	fail := func() {
+		p.beforeScore = func() { panic("test") }
+		if got := p.Flush("app", lines(t, normal(30)...)); got != OK {
+			t.Fatalf("got %v; want OK", got)
+		}
+		p.beforeScore = nil
+	}
+	fail()
+	if got := p.Stats().Engine.Templates; got != templates || !strings.Contains(log.String(), "goes on from the state file") {
+		t.Errorf("got %d templates; want the %d of the state file, told:\n%s", got, templates, log)
+	}
+	p.writeState()
+	if after, err := os.ReadFile(path); err != nil || string(after) != string(before) {
+		t.Errorf("got %d bytes, %v; want the file as it was until scoring works", len(after), err)
+	}
+	p.Flush("app", lines(t, normal(300)...))
+	p.writeState()
+	if after, err := os.ReadFile(path); err != nil || string(after) == string(before) {
+		t.Errorf("got %d bytes, %v; want it written, as scoring works", len(after), err)
+	}
+
+	for range restoresMax + 1 {
+		fail()
+	}
+	if got := p.Stats().Engine.Templates; got != 0 {
+		t.Errorf("got %d templates; want none, as the file must be the cause", got)
+	}
+	if _, err := os.Stat(path + ".bad"); err != nil {
+		t.Errorf("got %v; want the file set aside", err)
+	}
+}

@@ -181,9 +181,6 @@ func (p *Pipeline) score(w *work, seen bool) {
 	took, err := p.scoreBlock(w, seen)
 	if err != nil {
 		p.count(func(c *Counts) { c.Panics++; c.Unscored += uint64(len(w.items)) })
-		if p.warns.allow("panic", time.Now()) {
-			p.log.Error(fmt.Sprintf(msgScorePanic, err))
-		}
 		return
 	}
 	if !seen {
@@ -206,7 +203,7 @@ func (p *Pipeline) scoreBlock(w *work, seen bool) (took time.Duration, err error
 		}
 		err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
 		w.verdicts, w.events = w.verdicts[:0], w.events[:0]
-		p.engine, _ = engine.New(p.cfg.Engine) // the configuration was valid before
+		p.replaceEngine(err)
 	}()
 	if p.beforeScore != nil {
 		p.beforeScore()
@@ -218,6 +215,7 @@ func (p *Pipeline) scoreBlock(w *work, seen bool) (took time.Duration, err error
 		w.events = p.engine.Events(w.events[:0])
 	}
 	p.noteLabels(w)
+	p.panics = 0
 	return time.Since(started), nil
 }
 
