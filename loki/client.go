@@ -19,6 +19,7 @@ type Client struct {
 	url   *url.URL
 	http  *http.Client
 	token *tokenFile // nil without bearer_token_file
+	taken takenTimes
 
 	now  func() time.Time
 	wait func(ctx context.Context, d time.Duration) // until d has passed or ctx ends

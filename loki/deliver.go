@@ -103,6 +103,9 @@ func (d *delivery) try(it *item) (now, later []item) {
 	if !v.throttling {
 		it.throttled = 0
 	}
+	if v.action == actAccept || v.action == actCount {
+		d.c.taken.note(it.Tenant, d.c.now())
+	}
 	switch v.action {
 	case actAccept:
 		d.rep.Accepted += it.Entries
@@ -185,6 +188,7 @@ func (d *delivery) split(it *item, by func(Push) ([]Push, error)) []item {
 	parts := make([]item, len(pushes))
 	for i, p := range pushes {
 		parts[i] = item{Push: p, order: it.order, verdict: why}
+		parts[i].doubted = it.doubted
 	}
 	return parts
 }
@@ -202,10 +206,15 @@ func (d *delivery) streamsApart(it *item, words string) []item {
 
 // isolateBad halves a push that was refused as a whole until the bad part stands
 // alone, and refuses that. Words that could come from anything between here and
-// Loki count only once Loki has accepted something in this call: else a broken
-// gateway would make logscope throw all entries away, one by one.
+// Loki count only once Loki has accepted something in this call, or something else
+// of the tenant since the push was first refused with them, by whichever call: else
+// a broken gateway would make logscope throw all entries away, one by one. What
+// Loki accepted before is no proof: gateways break.
 func (d *delivery) isolateBad(it *item, words string) (now, later []item) {
-	if it.verdict.needsProof && d.rep.Accepted == 0 {
+	if it.doubted.IsZero() {
+		it.doubted = d.c.now()
+	}
+	if it.verdict.needsProof && d.rep.Accepted == 0 && !d.c.taken.since(it.Tenant, it.doubted) {
 		it.verdict.err.Config = true
 		return nil, []item{*it}
 	}

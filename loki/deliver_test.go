@@ -434,6 +434,49 @@ func TestDeliverIsolatesBadEntryOnceProven(t *testing.T) {
 	}
 }
 
+// A chunk that is one push meets nothing else in its own call: what others get through is the proof.
+func TestDeliverIsolatesBadEntryOnceOthersPass(t *testing.T) {
+	s := newSink(t, tooLarge(400, "computer says no", 1000, streamA+" 77"))
+	c, _ := newTestClient(t, s.URL, func(cfg *Config) { cfg.Backoff.MaxRetries = 1 })
+	deliver := func(p ...Push) ([]Push, Report) { return c.Deliver(t.Context(), p) }
+	deliver(makePush(t, 1, streamB)) // before: gateways break
+	left, rep := deliver(makePush(t, 500, streamA))
+	for range 3 { // nobody else gets anything through
+		if len(left) != 1 || rep.Accepted != 0 || rep.Refused != nil || !asError(t, rep.Err).Config {
+			t.Fatalf("got %d left, %+v; want all of it left, for someone to look at", len(left), rep)
+		}
+		left, rep = deliver(left...)
+	}
+	other := makePush(t, 1, streamC)
+	other.Tenant = "other"
+	deliver(other)
+	if left, rep = deliver(left...); len(left) != 1 {
+		t.Fatalf("got %+v; want it left: another tenant proves nothing of this one", rep)
+	}
+	deliver(makePush(t, 1, streamC))
+	left, rep = deliver(left...)
+	if left != nil || rep.Accepted != 499 {
+		t.Fatalf("got %d left, %+v; want 499 accepted", len(left), rep)
+	}
+	if diff := cmp.Diff(map[Cause]int{CauseOther: 1}, rep.Refused); diff != "" {
+		t.Errorf("refused (-want +got):\n%s", diff)
+	}
+}
+
+func TestTakenTimesAreBounded(t *testing.T) {
+	var k takenTimes
+	for i := range 2*takenTenantsMax + 10 {
+		k.note(fmt.Sprint(i), testNow)
+	}
+	if len(k.last) > takenTenantsMax {
+		t.Errorf("got %d tenants; want at most %d", len(k.last), takenTenantsMax)
+	}
+	last := fmt.Sprint(2*takenTenantsMax + 9)
+	if !k.since(last, testNow.Add(-1)) || k.since(last, testNow) || k.since("x", testNow) {
+		t.Error("got it wrong when Loki took something")
+	}
+}
+
 func TestDeliverIsolationIsBounded(t *testing.T) {
 	s := newSink(t, func(_ int, es []entry) reply {
 		if es[0].Labels == streamB {

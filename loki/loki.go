@@ -12,6 +12,8 @@
 //	left, report := client.Deliver(ctx, pushes) // give left to Deliver again later
 package loki
 
+import "time"
+
 // Label is one label of a stream, or one pair of an entry's structured metadata.
 type Label struct {
 	Name, Value string
@@ -34,4 +36,6 @@ type Push struct {
 	// throttled counts the 429 answers in a row, over several Deliver calls:
 	// see throttledBeforeSplit.
 	throttled int
+	// doubted is when it was first refused in words that need not be Loki's, see isolateBad.
+	doubted time.Time
 }
