@@ -132,7 +132,8 @@ func (s *scanner) run(ctx context.Context, inputs []input) error {
 	}
 	s.engine.Finish()
 	s.progress.clear()
-	s.printEvents()
+	s.events = s.engine.Events(s.events[:0])
+	s.printEvents(s.events)
 	s.sum.finish(s.engine.Stats())
 	s.print.summary(&s.sum)
 	if err := s.flush(); err != nil {
@@ -202,6 +203,8 @@ func (s *scanner) lines(file string, before uint64, lines [][]byte) {
 		s.records = append(s.records, engine.Record{Stream: file, Line: text, Raw: s.settings.Raw})
 	}
 	s.verdicts = s.engine.Score(s.verdicts[:0], s.records)
+	s.events = s.engine.Events(s.events[:0])
+	first, next := s.sum.lines, 0
 	s.sum.lines += uint64(len(lines))
 	if s.needsClear() {
 		s.progress.clear()
@@ -212,18 +215,23 @@ func (s *scanner) lines(file string, before uint64, lines [][]byte) {
 		if s.settings.All || v.Anomaly {
 			s.print.record(place{file, before + uint64(i) + 1}, lines[i], v)
 		}
+		// A finding stands where it was raised: it may be about a record far above.
+		from := next
+		for next < len(s.events) && s.events[next].At <= first+uint64(i) {
+			next++
+		}
+		s.printEvents(s.events[from:next])
 	}
-	s.printEvents()
+	s.printEvents(s.events[next:])
 }
 
 // needsClear says that the output shares the terminal with the progress bar.
 func (s *scanner) needsClear() bool { return s.progress != nil && s.term.outTTY }
 
 // printEvents prints the findings that belong to no single line.
-func (s *scanner) printEvents() {
-	s.events = s.engine.Events(s.events[:0])
-	for i := range s.events {
-		ev := &s.events[i]
+func (s *scanner) printEvents(events []engine.Event) {
+	for i := range events {
+		ev := &events[i]
 		s.sum.addEvent(ev)
 		if s.settings.All || ev.Anomaly {
 			s.print.event(s.placeOf(ev.Seq), ev)
