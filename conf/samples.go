@@ -32,7 +32,8 @@ const sampleClassicHead = `# Fluent Bit with logscope, classic format. Made from
 [OUTPUT]
     name                      logscope
     match                     *
-    # One worker keeps a slow Loki from holding up Fluent Bit's inputs.
+    # One worker keeps a slow Loki from holding up Fluent Bit's inputs. With it, restart rather than
+    # hot reload: Fluent Bit 5.1.1 crashes when it reloads Go outputs that have workers.
     workers                   1
     # Retry until Loki has the records: the default gives up after one retry.
     retry_limit               no_limits
@@ -64,7 +65,8 @@ pipeline:
   outputs:
     - name: logscope
       match: '*'
-      # One worker keeps a slow Loki from holding up Fluent Bit's inputs.
+      # One worker keeps a slow Loki from holding up Fluent Bit's inputs. With it, restart rather than
+    # hot reload: Fluent Bit 5.1.1 crashes when it reloads Go outputs that have workers.
       workers: 1
       # Retry until Loki has the records: the default gives up after one retry.
       retry_limit: no_limits
