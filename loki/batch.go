@@ -54,8 +54,36 @@ func (b *Batcher) Mended() Mended {
 // NewBatch returns an empty batch for one goroutine at a time. Close gives it back.
 func (b *Batcher) NewBatch() *Batch {
 	t := b.pool.Get().(*Batch)
-	t.start()
+	t.start(b.now().UnixNano())
 	return t
+}
+
+// Origin is what the cut of a batch depends on beside the entries and their order: which of them
+// Loki may refuse for their time. It is immutable.
+type Origin struct {
+	now    int64
+	newest []int64 // of each stream, in order of appearance
+}
+
+// Bytes is what it costs in memory.
+func (o *Origin) Bytes() int { return 32 + 8*len(o.newest) }
+
+// NewBatchFrom returns an empty batch that makes, of the entries of another one that had this
+// origin, the same pushes again. What it mends is not counted a second time.
+func (b *Batcher) NewBatchFrom(o Origin) *Batch {
+	t := b.pool.Get().(*Batch)
+	t.start(o.now)
+	t.again, t.known = true, o.newest
+	return t
+}
+
+// Origin returns the batch's. It is to be called before Pushes.
+func (t *Batch) Origin() Origin {
+	o := Origin{now: t.now, newest: make([]int64, len(t.used))}
+	for i, s := range t.used {
+		o.newest[i] = s.since
+	}
+	return o
 }
 
 // Batch takes the entries of one chunk and makes pushes of them.
@@ -75,7 +103,10 @@ type Batch struct {
 	ready   []Push
 	alone   []Push
 
+	now            int64
 	oldest, latest int64 // entries outside may be refused: Unix nanoseconds
+	again          bool  // made by NewBatchFrom
+	known          []int64
 	raw, packed    []byte
 	line           []byte  // a line with invalid UTF-8 replaced
 	meta           []Label // metadata made valid
@@ -91,8 +122,8 @@ type group struct {
 	size   int       // bytes of them
 }
 
-func (t *Batch) start() {
-	now := t.b.now().UnixNano()
+func (t *Batch) start(now int64) {
+	t.now, t.again, t.known = now, false, nil
 	t.oldest, t.latest = now-int64(sampleAgeMax), now+int64(futureGrace)
 }
 
@@ -112,7 +143,8 @@ func (t *Batch) Stream(tenant, labels string) *Stream {
 	s := t.streams[e.key]
 	if s == nil {
 		s = t.takeStream()
-		s.entry, s.labels, s.newest = e, e.key.labels, e.newest.Load()
+		s.entry, s.labels, s.since = e, e.key.labels, t.newestOf(e)
+		s.newest = s.since
 		s.group = t.group(e.key.tenant)
 		t.streams[e.key] = s
 		t.used = append(t.used, s)
@@ -121,6 +153,14 @@ func (t *Batch) Stream(tenant, labels string) *Stream {
 		t.streams[streamKey{strings.Clone(tenant), e.key.labels}] = s
 	}
 	return s
+}
+
+// newestOf is the newest time that the next stream of the batch begins with.
+func (t *Batch) newestOf(e *newestTime) int64 {
+	if n := len(t.used); n < len(t.known) {
+		return t.known[n]
+	}
+	return e.newest.Load()
 }
 
 func (t *Batch) takeStream() *Stream {
@@ -149,6 +189,7 @@ type Stream struct {
 	entry  *newestTime
 	labels string
 	newest int64 // of the entries so far, here and in the batches before
+	since  int64 // of those in the batches before
 	run    run
 
 	buf     []byte // encoded entries of the open push
@@ -312,6 +353,9 @@ func (t *Batch) pack(tenant string, entries int, alone bool) Push {
 // reset empties the batch and keeps a bounded part of its memory.
 func (t *Batch) reset() {
 	b := t.b
+	if t.again {
+		t.count = Mended{}
+	}
 	b.truncated.Add(t.count.Truncated)
 	b.dropped.Add(t.count.Dropped)
 	b.mendedUTF8.Add(t.count.InvalidUTF8)
@@ -344,7 +388,7 @@ func (t *Batch) reset() {
 	if cap(t.raw) > 2*keptBytes {
 		t.raw, t.packed = nil, nil
 	}
-	t.start()
+	t.start(b.now().UnixNano())
 }
 
 // Close gives the batch back for use by NewBatch. Entries it still holds are lost.

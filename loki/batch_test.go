@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 func decodeAll(t testing.TB, pushes []Push) (out []entry) {
@@ -165,6 +166,44 @@ func TestBatchSendsApartWhatLokiMayRefuse(t *testing.T) {
 	check("too old for most", send(streamB, now.Add(-8*24*time.Hour)), -8*24*time.Hour)
 	if got := batcher.Mended().Apart; got != 4 {
 		t.Errorf("counted %d; want 4", got)
+	}
+}
+
+// TestBatchFromOriginIsTheSame: whatever the Batcher saw since, and however late it is.
+func TestBatchFromOriginIsTheSame(t *testing.T) {
+	b := newTestBatcher(nil)
+	now := testNow
+	b.now = func() time.Time { return now }
+	fill := func(batch *Batch) {
+		for i, l := range []string{streamB, streamA, streamC, streamA} {
+			batch.Stream("", l).Append(testNow.Add(time.Duration(-i)*time.Hour).UnixNano(), []byte("line"), nil)
+			batch.Stream("", l).Append(testNow.UnixNano(), []byte("a line that is here twice"), nil)
+		}
+	}
+	batch := b.NewBatch()
+	fill(batch)
+	origin := batch.Origin()
+	want := batch.Pushes(nil)
+	batch.Close()
+	mended := b.Mended()
+
+	now = now.Add(30 * 24 * time.Hour)
+	later := b.NewBatch()
+	later.Stream("", streamC).Append(now.UnixNano(), []byte("y"), nil)
+	later.Pushes(nil)
+	later.Close()
+	again := b.NewBatchFrom(origin)
+	defer again.Close()
+	fill(again)
+	if diff := cmp.Diff(want, again.Pushes(nil), cmpopts.IgnoreUnexported(Push{})); diff != "" {
+		t.Errorf("pushes (-want +got):\n%s", diff)
+	}
+	if got := b.Mended(); got != mended {
+		t.Errorf("got %+v; want %+v: nothing counted twice", got, mended)
+	}
+	fill(again)
+	if got := again.Pushes(nil); len(got) == len(want) {
+		t.Errorf("got %d pushes without the origin, too; this shows nothing", len(got))
 	}
 }
 
