@@ -85,6 +85,8 @@ func scoreRows() []row {
 			histogram: func(s *sample) *pipeline.Histogram { return &s.ScoreSeconds }},
 		{name: "logscope_unscored_records_total", help: "Records shipped untagged after a fault in scoring.", when: scoring,
 			counter: number(func(s *sample) uint64 { return s.Unscored })},
+		{name: "logscope_untagged_chunks_total", help: "Redelivered chunks shipped untagged, since what scoring said of them was evicted.", when: scoring,
+			counter: number(func(s *sample) uint64 { return s.Untagged })},
 		{name: "logscope_models", help: "Models held.", when: scoring,
 			gauge: number(func(s *sample) int { return s.Engine.Models })},
 		{name: "logscope_templates", help: "Templates of all models.", when: scoring,

@@ -80,13 +80,14 @@ func (s *shaper) annotated(w *work, v variant) *labelSet {
 
 // encode appends the block's entries, and those of its events, to the batch.
 func (p *Pipeline) encode(w *work, batch *loki.Batch) {
+	w.passed = 0
 	for i := range w.items {
 		it := &w.items[i]
 		var v *engine.Verdict
 		if i < len(w.verdicts) {
 			v = &w.verdicts[i]
 		}
-		weight, ok := p.forwards(w, it, v)
+		weight, ok := p.forwards(w, i, v)
 		if !ok {
 			w.notForwarded++
 			continue
@@ -109,7 +110,7 @@ func (p *Pipeline) encodeRecord(w *work, batch *loki.Batch, it *item, v *engine.
 	}
 	set := it.labels
 	meta := p.shaper.appendMeta(w, &it.rec)
-	anomalous := v != nil && v.Anomaly
+	anomalous := v != nil && v.Anomaly && !w.untagged
 	if anomalous && p.cfg.Annotate == AnnotateLine {
 		w.line = appendToLine(append(w.line[:0], line...), v)
 		line = w.line

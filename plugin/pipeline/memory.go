@@ -23,6 +23,7 @@ type pending struct {
 	pushes []loki.Push
 	// damaged says that part of the chunk could not be read.
 	damaged bool
+	told    *told
 }
 
 func (pd *pending) bytes() int64 {
@@ -39,36 +40,44 @@ const (
 	// scoredMax bounds the chunks known to be scored whose pushes were evicted: 16 bytes and a map
 	// entry each, 2 MB. Fluent Bit itself holds at most storage.max_chunks_up (128) in memory.
 	scoredMax = 1 << 15
+	// toldBytesMax bounds what is kept of verdicts on such chunks, a few hundred bytes each. Those
+	// that find no room go out without tags.
+	toldBytesMax = 8 << 20
+	// toldChunkMax bounds that of one chunk: one with an anomaly in each line must not evict all others.
+	toldChunkMax = toldBytesMax / 8
 )
 
 // memory keeps, within a budget of bytes, the encoded pushes of chunks that
 // Fluent Bit will bring again, so that a chunk is scored once and sent byte
-// for byte the same. Of evicted ones it still knows that they were scored.
+// for byte the same. Of evicted ones it still knows that they were scored, and what was told of them.
 type memory struct {
 	bytesMax int64
 	bytes    int64
+	told     int64                    // bytes of it
 	waiting  int                      // chunks whose pushes are held
 	chunks   map[uint64]*list.Element // of *remembered
 	order    list.List                // least recently seen first
 }
 
 type remembered struct {
-	key uint64
-	pd  *pending // nil: evicted, or taken by a flush under way
+	key  uint64
+	pd   *pending // nil: evicted, or taken by a flush under way
+	told *told    // nil: evicted
 }
 
 func newMemory(bytesMax int64) *memory {
 	return &memory{bytesMax: bytesMax, chunks: map[uint64]*list.Element{}}
 }
 
-// take returns the chunk's pushes and leaves its mark; seen says that it was scored before.
-func (m *memory) take(key uint64) (pd *pending, seen bool) {
+// take returns the chunk's pushes, and what was told of it where these are gone. It leaves its mark;
+// seen says that it was scored before.
+func (m *memory) take(key uint64) (pd *pending, told *told, seen bool) {
 	el, ok := m.chunks[key]
 	if !ok {
-		return nil, false
+		return nil, nil, false
 	}
 	r := el.Value.(*remembered)
-	return m.release(r), true
+	return m.release(r), r.told, true
 }
 
 // release takes the pushes of r out of the memory.
@@ -93,6 +102,10 @@ func (m *memory) put(key uint64, pd *pending) (evicted int) {
 	m.order.MoveToBack(el)
 	r := el.Value.(*remembered)
 	m.release(r) // of a chunk with the same bytes, flushed at the same time
+	if pd.told.bytes() > toldChunkMax {
+		pd.told = nil
+	}
+	m.keepTold(r, pd.told)
 	if pd.bytes() > m.bytesMax {
 		return len(pd.pushes) + m.trim()
 	}
@@ -105,6 +118,20 @@ func (m *memory) put(key uint64, pd *pending) (evicted int) {
 		}
 	}
 	return evicted + m.trim()
+}
+
+// keepTold keeps what was told of a chunk, at the cost of those least recently seen.
+func (m *memory) keepTold(r *remembered, t *told) {
+	m.told += t.bytes() - r.told.bytes()
+	r.told = t
+	for e := m.order.Front(); e != nil && m.told > toldBytesMax; e = e.Next() {
+		r := e.Value.(*remembered)
+		m.told -= r.told.bytes()
+		r.told = nil
+		if r.pd != nil {
+			r.pd.told = nil
+		}
+	}
 }
 
 // trim forgets the oldest chunks beyond scoredMax and returns how many pushes they had.
@@ -128,5 +155,6 @@ func (m *memory) forget(key uint64) {
 func (m *memory) drop(el *list.Element) *pending {
 	r := m.order.Remove(el).(*remembered)
 	delete(m.chunks, r.key)
+	m.told -= r.told.bytes()
 	return m.release(r)
 }

@@ -22,16 +22,16 @@ func TestChunkOverTheBudgetEvictsNoOther(t *testing.T) {
 	if m.bytes != 8000 || m.waiting != 2 {
 		t.Errorf("got %d bytes of %d chunks; want 8000 of 2", m.bytes, m.waiting)
 	}
-	if pd, seen := m.take(3); pd != nil || !seen {
+	if pd, _, seen := m.take(3); pd != nil || !seen {
 		t.Errorf("the large one: got %v, seen %v; want nothing but its mark", pd, seen)
 	}
 	if got := m.put(4, sized(4000)); got != 1 {
 		t.Errorf("got %d pushes evicted; want those of the oldest", got)
 	}
-	if pd, _ := m.take(1); pd != nil {
+	if pd, _, _ := m.take(1); pd != nil {
 		t.Error("the oldest is still there")
 	}
-	if pd, _ := m.take(2); pd == nil {
+	if pd, _, _ := m.take(2); pd == nil {
 		t.Error("the second is gone")
 	}
 }

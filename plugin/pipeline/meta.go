@@ -142,21 +142,40 @@ func appendJSONString(dst []byte, s string) []byte {
 // sampleTemplatesMax bounds the templates counted for forward=sampled, per flush worker: 24 bytes each.
 const sampleTemplatesMax = 1 << 16
 
-// forwards says whether a record is shipped, and for how many it stands.
-func (p *Pipeline) forwards(w *work, it *item, v *engine.Verdict) (weight int, ok bool) {
+// forwards says whether the i-th record of the block is shipped, and for how many it stands.
+func (p *Pipeline) forwards(w *work, i int, v *engine.Verdict) (weight int, ok bool) {
 	if p.cfg.Forward == ForwardAll || v == nil || v.Anomaly {
 		return 1, true
 	}
 	if p.cfg.Forward == ForwardAnomalies {
 		return 0, false
 	}
+	if w.before != nil { // the same ones as then
+		if w.passed == len(w.sampled) || w.sampled[w.passed].index != int32(i) {
+			return 0, false
+		}
+		w.passed++
+		return int(w.sampled[w.passed-1].weight), true
+	}
+	if weight = p.sample(w, v.TemplateID); weight == 0 {
+		return 0, false
+	}
+	w.sampled = append(w.sampled, sampled{int32(i), int32(weight)})
+	return weight, true
+}
+
+// sample counts a normal record of a template and says for how many it stands; 0: it is left out.
+func (p *Pipeline) sample(w *work, template uint64) (weight int) {
 	if len(w.cache.sampled) >= sampleTemplatesMax {
 		clear(w.cache.sampled)
 	}
-	n := w.cache.sampled[v.TemplateID]
-	w.cache.sampled[v.TemplateID] = n + 1
-	if n == 0 {
-		return 1, true
+	n := w.cache.sampled[template]
+	w.cache.sampled[template] = n + 1
+	switch {
+	case n == 0:
+		return 1
+	case n%uint32(p.cfg.SampleEvery) == 0:
+		return p.cfg.SampleEvery
 	}
-	return p.cfg.SampleEvery, n%uint32(p.cfg.SampleEvery) == 0
+	return 0
 }

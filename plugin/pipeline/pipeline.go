@@ -162,12 +162,12 @@ func (p *Pipeline) flush(tag string, data []byte, started time.Time, patience ti
 	}
 
 	key := chunkKey(tag, data)
-	pending, seen := p.recall(key)
+	pending, before, seen := p.recall(key)
 	if seen {
 		p.count(func(c *Counts) { c.Redelivered++ })
 	}
 	if pending == nil {
-		pending = p.prepare(tag, data, seen)
+		pending = p.prepare(tag, data, seen, before)
 	}
 	if queue && p.toSpool(key, pending) {
 		return p.settle(key, pending)
@@ -232,7 +232,7 @@ func (p *Pipeline) Close() error {
 }
 
 // recall looks a chunk up among those that came before and were not delivered.
-func (p *Pipeline) recall(key uint64) (pending *pending, seen bool) {
+func (p *Pipeline) recall(key uint64) (pending *pending, before *told, seen bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.memory.take(key)

@@ -25,6 +25,7 @@ type Counts struct {
 	Events                                      [codesMax]uint64 // by engine.EventKind
 	NotForwarded                                uint64           // left out by the option forward
 	Unscored                                    uint64           // shipped untagged after a panic in scoring
+	Untagged                                    uint64           // chunks shipped untagged, as what was told of them was evicted
 	Panics                                      uint64           // all that were caught
 	Accepted, Attempts, BytesSent               uint64
 	Dropped                                     uint64 // entries that were neither taken, refused nor kept: a fault of ours

@@ -6,6 +6,7 @@ import (
 	"io"
 	"runtime/debug"
 	"time"
+	"unsafe"
 
 	"github.com/logscope/logscope/engine"
 	"github.com/logscope/logscope/loki"
@@ -40,13 +41,21 @@ type work struct {
 	events   []engine.Event
 	// eventLabels are the label sets of the events' streams; nil: not known any more.
 	eventLabels []*labelSet
-	arena       []byte // bytes of this block that do not stand in the chunk
+	sampled     []sampled // let pass by forward=sampled, in the order of items
+	arena       []byte    // bytes of this block that do not stand in the chunk
 	line        []byte
 	meta        []loki.Label
 	cache       cache
 
 	// Of the chunk at hand.
 	notForwarded, skipped int
+	// before is what was told of it when it came first; nil: it comes first, or that is gone.
+	before *told
+	// passed is how many of sampled were met again, in the block at hand.
+	passed int
+	// untagged says that it was scored before, but the verdicts are gone: another verdict must not put
+	// its records into other streams.
+	untagged bool
 }
 
 // begin starts a chunk.
@@ -54,6 +63,14 @@ func (w *work) begin(data []byte) {
 	w.reader.Reset(data)
 	w.cache.begin()
 	w.cache.forgotten, w.notForwarded, w.skipped = 0, 0, 0
+}
+
+// block returns what was told of the n-th block; nil: nothing is known.
+func (w *work) block(n int) *toldBlock {
+	if w.before == nil || n >= len(w.before.blocks) {
+		return nil
+	}
+	return &w.before.blocks[n]
 }
 
 func (p *Pipeline) takeWork() *work {
@@ -70,6 +87,7 @@ func (p *Pipeline) takeWork() *work {
 func (p *Pipeline) returnWork(w *work) {
 	w.reader.Reset(nil)
 	w.release()
+	w.before = nil
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.free = append(p.free, w)
@@ -87,7 +105,7 @@ func (w *work) release() {
 	clear(w.eventLabels)
 	clear(w.meta[:cap(w.meta)])
 	w.items, w.recs, w.verdicts = w.items[:0], w.recs[:0], w.verdicts[:0]
-	w.events, w.eventLabels = w.events[:0], w.eventLabels[:0]
+	w.events, w.eventLabels, w.sampled = w.events[:0], w.eventLabels[:0], w.sampled[:0]
 	if cap(w.arena) > arenaKeepBytes {
 		w.arena = nil
 	}
@@ -98,25 +116,39 @@ func (w *work) release() {
 	clear(w.cache.last.now)
 }
 
-// prepare decodes, scores and encodes a chunk. seen: it was scored before, learn nothing.
-func (p *Pipeline) prepare(tag string, data []byte, seen bool) *pending {
+// prepare decodes, scores and encodes a chunk. seen: it was scored before, learn nothing; before is
+// what was told of it then, nil: that is gone.
+func (p *Pipeline) prepare(tag string, data []byte, seen bool, before *told) *pending {
 	w := p.takeWork()
 	defer p.returnWork(w)
-	batch := p.batcher.NewBatch()
+	batch := p.newBatch(before)
 	defer batch.Close()
-	pd := &pending{}
 	w.begin(data)
+	w.before, w.untagged = before, p.cfg.Score && seen && (before == nil || before.untagged)
+	pd := &pending{told: &told{untagged: w.untagged}}
 	records := 0
-	for more := true; more; {
+	for more, n := true, 0; more; n++ {
 		more = p.decode(w, tag, pd)
-		p.score(w, seen)
+		if b := w.block(n); b != nil {
+			b.recite(w)
+		} else {
+			p.score(w, seen)
+		}
 		p.encode(w, batch)
+		if p.cfg.Score {
+			pd.told.add(w)
+		}
 		records += len(w.items)
 		w.release()
 	}
+	pd.told.origin = batch.Origin()
+	pd.told.size += int64(unsafe.Sizeof(told{})) + int64(pd.told.origin.Bytes())
 	pd.pushes = batch.Pushes(nil)
 	p.count(func(c *Counts) {
 		c.LabelSetsForgotten += uint64(w.cache.forgotten)
+		if w.untagged {
+			c.Untagged++
+		}
 		if seen {
 			return
 		}
@@ -130,6 +162,14 @@ func (p *Pipeline) prepare(tag string, data []byte, seen bool) *pending {
 		p.log.Warn(fmt.Sprintf(msgLabelSets, p.cfg.LabelSetsMax))
 	}
 	return pd
+}
+
+// newBatch returns a batch that begins as the one before did, if there was one.
+func (p *Pipeline) newBatch(before *told) *loki.Batch {
+	if before == nil {
+		return p.batcher.NewBatch()
+	}
+	return p.batcher.NewBatchFrom(before.origin)
 }
 
 // decode reads the next block of records and says whether there is more.
@@ -169,9 +209,9 @@ func (p *Pipeline) resync(w *work, cause error, tag string, pd *pending) bool {
 }
 
 // score fills w.verdicts and w.events. If scoring panics, both stay empty and
-// the records go out untagged.
+// the records go out untagged. Of a chunk seen before, verdicts only serve to choose what to forward.
 func (p *Pipeline) score(w *work, seen bool) {
-	if !p.cfg.Score || len(w.items) == 0 {
+	if !p.cfg.Score || len(w.items) == 0 || seen && p.cfg.Forward == ForwardAll {
 		return
 	}
 	for i := range w.items {
