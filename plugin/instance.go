@@ -21,6 +21,7 @@ type registry struct {
 	mu   sync.Mutex
 	next int // number of the next instance, as in Fluent Bit's own names
 	live map[*instance]struct{}
+	left []pipeline.Left // spools of instances that ended, for others to send
 
 	metrics metrics.Servers
 }
@@ -61,8 +62,24 @@ func (r *registry) leave(inst *instance) {
 	delete(r.live, inst)
 }
 
+// inherit keeps what an instance that ended left.
+func (r *registry) inherit(left []pipeline.Left) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.left = append(r.left, left...)
+}
+
+// bequeath gives inst what ended instances left and it can send. It is called with a flush, when all
+// instances have been started: one that has the state file goes before others.
+func (r *registry) bequeath(inst *instance) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.left = slices.DeleteFunc(r.left, inst.pipe.Adopt)
+}
+
 // instance is one [OUTPUT] section.
 type instance struct {
+	host     *registry
 	sink     *hostLog
 	log      *slog.Logger
 	pipe     *pipeline.Pipeline
@@ -76,7 +93,7 @@ type instance struct {
 func newInstance(r *registry, sink *hostLog, thread int64, lookup func(string) string) (_ *instance, ok bool) {
 	name := r.name()
 	sink.prefix = "[output:logscope:" + name + "] "
-	inst := &instance{sink: sink, log: slog.New(sink.logQueue), initiate: thread, leave: func() {}}
+	inst := &instance{host: r, sink: sink, log: slog.New(sink.logQueue), initiate: thread, leave: func() {}}
 	defer func() {
 		if p := recover(); p != nil {
 			inst.log.Error(fmt.Sprintf(msgInitExit, "this output does not start", p, stack()))
@@ -139,6 +156,7 @@ func (i *instance) guarded(tag string, data []byte) (code pipeline.Code) {
 			i.pipe.CountPanic()
 		}
 	}()
+	i.host.bequeath(i)
 	return i.pipe.Flush(tag, data)
 }
 
@@ -149,7 +167,9 @@ func (i *instance) close() {
 		}
 	}()
 	i.leave()
-	if err := i.pipe.Close(); err != nil {
+	err := i.pipe.Close()
+	i.host.inherit(i.pipe.Left())
+	if err != nil {
 		i.log.Error(fmt.Sprintf(msgClose, err))
 	}
 }

@@ -17,6 +17,8 @@ const (
 	msgStateWrite    = "cannot write state_file %q, the one before stays: %v"
 	msgStateWritten  = "state_file %q can be written again"
 	msgSpoolRead     = "cannot read the spool %q: %v; what an earlier instance left there is not sent"
+	msgSpoolSend     = "sending %d chunks that an earlier instance left in %q"
+	msgSpoolLeft     = "%d chunks that Loki does not have wait in %q for an instance with state_file %q, or in this process for another one to the same url and tenant"
 	msgSpoolFull     = "cannot keep a chunk across the reload, it stays with Fluent Bit: %v"
 	msgSpoolAside    = "%v; set aside"
 	msgSpoolRemove   = "delivered, but cannot remove spool file %q: %v; it will be sent again, and Loki drops what it has"

@@ -43,7 +43,7 @@ type Pipeline struct {
 	closed  error // what Close came to
 
 	// scoring guards the engine, panics and labelsOf; it is held while a block is scored. mu guards memory,
-	// counts and free, and is held for moments only. Neither is taken while the other is held.
+	// counts, free, adopted and left, and is held for moments only. Neither is taken while the other is held.
 	scoring sync.Mutex
 	engine  *engine.Engine
 	panics  int // of scoring, in a row
@@ -62,6 +62,9 @@ type Pipeline struct {
 
 	state *stateFile // nil: none is kept
 	spool *spool     // nil: no directory to keep one in
+	// adopted are spools that other instances left, left what this one left.
+	adopted []adopted
+	left    []Left
 	// reloadUntil is when an announced hot reload is over, in Unix nanoseconds.
 	reloadUntil atomic.Int64
 	background  sync.WaitGroup
@@ -224,6 +227,7 @@ func (p *Pipeline) Close() error {
 		p.cancel()
 		p.background.Wait()
 		p.client.Close()
+		p.closeSpools()
 		if p.state != nil {
 			p.closed = p.closeState()
 		}

@@ -43,26 +43,27 @@ func (p *Pipeline) toSpool(key uint64, pd *pending) bool {
 	return true
 }
 
-// sendSpool sends the spool's chunks, oldest first, until the pipeline is closed.
-func (p *Pipeline) sendSpool() {
+// sendSpool sends a spool's chunks, oldest first, until the pipeline is closed.
+func (p *Pipeline) sendSpool(s *spool) {
 	for {
-		for p.sendSpooled() {
+		for p.sendSpooled(s) {
 		}
 		select {
 		case <-p.ctx.Done():
 			return
-		case <-p.spool.kick:
+		case <-s.kick:
 		}
 	}
 }
 
 // sendSpooled sends the oldest chunk and says whether to go on with the next.
 // One that waits for a setting to be put right holds up no other.
-func (p *Pipeline) sendSpooled() bool {
-	name, pushes, err := p.spool.first()
+func (p *Pipeline) sendSpooled(s *spool) bool {
+	name, pushes, err := s.first()
 	if err != nil {
 		p.count(func(c *Counts) { c.SpoolSetAside++ })
 		p.log.Error(fmt.Sprintf(msgSpoolAside, err))
+		s.drop()
 		return true
 	}
 	if name == "" {
@@ -77,7 +78,7 @@ func (p *Pipeline) sendSpooled() bool {
 		}
 		var why *loki.Error
 		stuck := errors.As(err, &why) && why.Config
-		p.spool.setStuck(stuck)
+		s.setStuck(stuck)
 		select {
 		case <-p.ctx.Done():
 			return false
@@ -87,8 +88,8 @@ func (p *Pipeline) sendSpooled() bool {
 			return true
 		}
 	}
-	p.spool.setStuck(false)
-	if err := p.spool.done(); err != nil {
+	s.setStuck(false)
+	if err := s.done(); err != nil {
 		p.log.Warn(fmt.Sprintf(msgSpoolRemove, name, err))
 	}
 	return true

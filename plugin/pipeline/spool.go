@@ -46,8 +46,9 @@ const (
 
 // spool keeps chunks across a hot reload.
 type spool struct {
-	dir  string
-	kick chan struct{} // has a value when there is something new to send
+	stateFile string // its lock is the spool's, too
+	dir       string
+	kick      chan struct{} // has a value when there is something new to send
 
 	mu    sync.Mutex
 	files []spoolFile // oldest first
@@ -62,10 +63,11 @@ type spoolFile struct {
 	bytes int64
 }
 
-// openSpool finds what an earlier instance left. The caller holds the lock of its state file: a
-// temporary file in it is one that a crash left half written, and is removed.
-func openSpool(dir string) (*spool, error) {
-	s := &spool{dir: dir, clear: make(chan struct{}), kick: make(chan struct{}, 1)}
+// openSpool finds what an earlier instance left beside a state file. The caller holds its lock: a
+// temporary file in the spool is one that a crash left half written, and is removed.
+func openSpool(stateFile string) (*spool, error) {
+	dir := spoolDir(stateFile)
+	s := &spool{stateFile: stateFile, dir: dir, clear: make(chan struct{}), kick: make(chan struct{}, 1)}
 	entries, err := os.ReadDir(dir) // sorted by name, which begins with the time
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -90,6 +92,8 @@ func openSpool(dir string) (*spool, error) {
 }
 
 const spoolExt = ".pushes"
+
+func spoolDir(stateFile string) string { return stateFile + ".spool" }
 
 // update opens or closes the way for flushes. The caller holds mu.
 func (s *spool) update() {
@@ -141,7 +145,7 @@ func syncDir(dir string) error {
 }
 
 // first returns the oldest file's name and pushes; no name: there is none. A
-// file that cannot be read is set aside, not deleted.
+// file that cannot be read is set aside, not deleted; the caller drops it.
 func (s *spool) first() (name string, pushes []loki.Push, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -155,7 +159,6 @@ func (s *spool) first() (name string, pushes []loki.Push, err error) {
 		pushes, err = decodeSpool(data)
 	}
 	if err != nil {
-		s.dropFirst()
 		return name, nil, errors.Join(fmt.Errorf("cannot read spool file %q: %w", path, err), os.Rename(path, path+".bad"))
 	}
 	return name, pushes, nil
@@ -168,6 +171,13 @@ func (s *spool) done() error {
 	err := os.Remove(filepath.Join(s.dir, s.files[0].name))
 	s.dropFirst() // whatever came of it: it is not sent twice by this run
 	return err
+}
+
+// drop forgets the oldest file, which was set aside.
+func (s *spool) drop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dropFirst()
 }
 
 func (s *spool) dropFirst() {

@@ -62,12 +62,16 @@ func (p *Pipeline) openState() {
 		p.scoring.Unlock()
 		p.inBackground("writing the state file", p.keepState)
 	}
-	if p.spool, err = openSpool(path + ".spool"); err != nil {
-		p.log.Warn(fmt.Sprintf(msgSpoolRead, path+".spool", err))
+	if p.spool, err = openSpool(path); err != nil {
+		p.log.Warn(fmt.Sprintf(msgSpoolRead, spoolDir(path), err))
 		return
 	}
-	p.inBackground("sending the spool", p.sendSpool)
+	p.tellSpool(p.spool)
+	p.inBackground("sending the spool", func() { p.sendSpool(p.spool) })
 }
+
+// errInUse is of a state file that is locked.
+var errInUse = errors.New("another instance or process uses it; give each its own")
 
 // lockState makes sure that the directory can be written and that no other instance uses the file.
 func lockState(path string) (*os.File, error) {
@@ -81,7 +85,7 @@ func lockState(path string) (*os.File, error) {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		_ = lock.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, errors.New("another instance or process uses it; give each its own")
+			return nil, errInUse
 		}
 		return nil, fmt.Errorf("cannot lock it: %w", err)
 	}

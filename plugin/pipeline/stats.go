@@ -52,7 +52,7 @@ type Stats struct {
 	// RetryBytes and RetryChunks are the pushes kept for chunks that will come again.
 	RetryBytes  int64
 	RetryChunks int
-	// SpoolBytes and SpoolChunks are what waits in the spool.
+	// SpoolBytes and SpoolChunks are what waits in the spool, and in those of other instances that this one sends.
 	SpoolBytes  int64
 	SpoolChunks int
 	// StateWritten is when the state file was last written or read; zero: never.
@@ -141,6 +141,10 @@ func (p *Pipeline) Stats() Stats {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	for _, a := range p.adopted {
+		chunks, bytes := a.size()
+		s.SpoolChunks, s.SpoolBytes = s.SpoolChunks+chunks, s.SpoolBytes+bytes
+	}
 	s.Counts = p.counts
 	s.Refused, s.Pushes = maps.Clone(s.Refused), maps.Clone(s.Pushes)
 	s.RetryBytes, s.RetryChunks = p.memory.bytes, p.memory.waiting
