@@ -91,6 +91,45 @@ func BenchmarkFlush(b *testing.B) {
 	}
 }
 
+// BenchmarkFlushWithoutPush is what a flush of a chunk of 2 MB costs besides the push: it should end
+// within 20 ms. The templates are known.
+func BenchmarkFlushWithoutPush(b *testing.B) {
+	const lines = 12_000 // of 147 bytes, with their msgpack
+	for _, score := range []bool{false, true} {
+		b.Run(fmt.Sprintf("score=%v", score), func(b *testing.B) {
+			cfg := DefaultConfig()
+			cfg.Loki.URL = "http://127.0.0.1:1"
+			cfg.Score = score
+			p, err := New(cfg, slog.New(slog.DiscardHandler))
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer p.Close()
+			var w chunk.Writer
+			at := time.Now().Add(-time.Minute).UnixNano()
+			for i := range lines {
+				w.AppendLine(at+int64(i)*int64(time.Millisecond), "log", benchLine(i))
+			}
+			prepare := func() {
+				_ = chunkKey("bench", w.Buf)
+				if pd := p.prepare("bench", w.Buf, false, nil); entriesOf(pd.pushes) < lines {
+					b.Fatalf("got %d entries; want at least %d", entriesOf(pd.pushes), lines)
+				}
+			}
+			prepare()
+			cpu := cpuTime(b)
+			for b.Loop() {
+				prepare()
+			}
+			cpu = cpuTime(b) - cpu
+			b.ReportMetric(b.Elapsed().Seconds()*1e3/float64(b.N), "ms/flush")
+			b.ReportMetric(cpu.Seconds()*1e3/float64(b.N), "cpu-ms/flush")
+			b.ReportMetric(float64(len(w.Buf))/1e6, "MB/chunk")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
 // BenchmarkEncode is the part of BenchmarkFlush that is the batch's: entries appended, compressed.
 func BenchmarkEncode(b *testing.B) {
 	cfg := DefaultConfig()
