@@ -76,6 +76,8 @@ eval: bin/logscope ## accuracy tables, where the evaluation kit is at hand: make
 	@test -n "$(EVAL)" -a -f "$(EVAL)/run_all.py" || { echo "make eval EVAL=DIR: DIR must hold run_all.py; docs/accuracy.md says where the data come from"; exit 1; }
 	python3 $(EVAL)/check_contract.py --logscope bin/logscope
 	python3 $(EVAL)/run_all.py --logscope bin/logscope
+	python3 $(EVAL)/sessions.py hdfs --repeat 3 --logscope bin/logscope
+	python3 $(EVAL)/sessions.py openstack --prevalence 0.03 --repeat 3 --logscope bin/logscope
 
 e2e: build ## the end-to-end tests alone
 	$(GO) run ./test/lokitest/lokibuild
