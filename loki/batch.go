@@ -391,6 +391,15 @@ func (t *Batch) reset() {
 	t.start(b.now().UnixNano())
 }
 
+// Restart drops the entries of a batch that NewBatch made, as if they had never been appended.
+func (t *Batch) Restart() {
+	for _, s := range t.used {
+		s.buf, s.late = s.buf[:0], s.late[:0]
+	}
+	t.count = Mended{}
+	t.reset()
+}
+
 // Close gives the batch back for use by NewBatch. Entries it still holds are lost.
 func (t *Batch) Close() {
 	if len(t.used) > 0 {

@@ -207,6 +207,34 @@ func TestBatchFromOriginIsTheSame(t *testing.T) {
 	}
 }
 
+func TestBatchRestartsAsNew(t *testing.T) {
+	fill := func(batch *Batch) {
+		for i := range 5000 {
+			batch.Stream("", streamA).Append(testNow.UnixNano()+int64(i/7), []byte("a line\xff"), nil)
+			batch.Stream("", streamB).Append(testNow.Add(time.Duration(-i)*time.Second).UnixNano(), []byte("a line"), nil)
+		}
+	}
+	plain := newTestBatcher(func(c *Config) { c.BatchSize = 10_000 })
+	batch := plain.NewBatch()
+	fill(batch)
+	want := batch.Pushes(nil)
+
+	b := newTestBatcher(func(c *Config) { c.BatchSize = 10_000 })
+	batch = b.NewBatch()
+	defer batch.Close()
+	batch.Stream("", streamC).Append(testNow.Add(time.Minute).UnixNano(), []byte("not wanted"), nil)
+	fill(batch)
+	batch.Stream("", streamB).Append(testNow.Add(time.Hour).UnixNano(), []byte("nor this"), nil)
+	batch.Restart()
+	fill(batch)
+	if diff := cmp.Diff(want, batch.Pushes(nil), cmpopts.IgnoreUnexported(Push{})); diff != "" {
+		t.Errorf("pushes (-want +got):\n%s", diff)
+	}
+	if got, want := b.Mended(), plain.Mended(); got != want || want.Repeats == 0 {
+		t.Errorf("got %+v; want %+v", got, want)
+	}
+}
+
 func TestBatchCutsLateEntriesToo(t *testing.T) {
 	b := newTestBatcher(func(c *Config) { c.BatchSize = 5000 }).NewBatch()
 	for i := range 20 {

@@ -94,6 +94,11 @@ func (p *Pipeline) encode(w *work, batch *loki.Batch) {
 		}
 		p.encodeRecord(w, batch, it, v, weight)
 	}
+	p.encodeEvents(w, batch)
+}
+
+// encodeEvents appends the entries of the block's events to the batch.
+func (p *Pipeline) encodeEvents(w *work, batch *loki.Batch) {
 	for i := range w.events {
 		p.encodeEvent(w, batch, &w.events[i], w.eventLabels[i])
 	}

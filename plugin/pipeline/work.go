@@ -47,6 +47,8 @@ type work struct {
 	meta        []loki.Label
 	cache       cache
 
+	flagged bool // the last block had an anomaly, so the next one may
+
 	// Of the chunk at hand.
 	notForwarded, skipped int
 	// before is what was told of it when it came first; nil: it comes first, or that is gone.
@@ -131,10 +133,10 @@ func (p *Pipeline) prepare(tag string, data []byte, seen bool, before *told) *pe
 		more = p.decode(w, tag, pd)
 		if b := w.block(n); b != nil {
 			b.recite(w)
+			p.encode(w, batch)
 		} else {
-			p.score(w, seen)
+			p.scoreAndEncode(w, batch, seen, n == 0)
 		}
-		p.encode(w, batch)
 		if p.cfg.Score {
 			pd.told.add(w)
 		}
