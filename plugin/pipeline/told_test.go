@@ -160,8 +160,15 @@ func TestChunkWhoseVerdictsAreGoneIsNotTagged(t *testing.T) {
 	for el := p.memory.order.Front(); el != nil; el = el.Next() {
 		el.Value.(*remembered).told = nil
 	}
-	if got := p.Flush("app", data); got != OK || tagged(t, s.take(false)) {
-		t.Errorf("got %v and perhaps tags; want OK and none", got)
+	for _, down := range []bool{true, true, false} {
+		want := OK
+		if down {
+			want = Retry
+		}
+		s.take(down)
+		if got := p.Flush("app", data); got != want || tagged(t, s.take(false)) {
+			t.Errorf("got %v and perhaps tags; want %v and none", got, want)
+		}
 	}
 	if n := p.Stats().Untagged; n != 1 {
 		t.Errorf("got %d chunks untagged; want 1", n)

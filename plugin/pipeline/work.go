@@ -148,7 +148,7 @@ func (p *Pipeline) prepare(tag string, data []byte, seen bool, before *told) *pe
 	pd.pushes = batch.Pushes(nil)
 	p.count(func(c *Counts) {
 		c.LabelSetsForgotten += uint64(w.cache.forgotten)
-		if w.untagged {
+		if w.untagged && before == nil {
 			c.Untagged++
 		}
 		if seen {
