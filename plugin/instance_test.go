@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/binary"
 	"fmt"
 	"maps"
 	"net/http"
@@ -15,7 +16,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
-	"github.com/logscope/logscope/plugin/chunk"
 	"github.com/logscope/logscope/plugin/pipeline"
 	"github.com/logscope/logscope/test/sink"
 )
@@ -50,12 +50,18 @@ func moody(t *testing.T) (s *sink.Sink, up *atomic.Bool) {
 	return s, up
 }
 
-func lines(texts ...string) []byte {
-	var w chunk.Writer
+// lines makes a chunk as Fluent Bit does: [[time, {}], {"log": text}] for each.
+func lines(texts ...string) (data []byte) {
+	now := time.Now()
 	for i, text := range texts {
-		w.AppendLine(time.Now().UnixNano()+int64(i), "log", text)
+		data = append(data, 0x92, 0x92, 0xd7, 0)
+		data = binary.BigEndian.AppendUint32(data, uint32(now.Unix()))
+		data = binary.BigEndian.AppendUint32(data, uint32(i))
+		data = append(data, "\x80\x81\xa3log\xda"...)
+		data = binary.BigEndian.AppendUint16(data, uint16(len(text)))
+		data = append(data, text...)
 	}
-	return w.Buf
+	return data
 }
 
 func shipped(s *sink.Sink) (lines []string) {
