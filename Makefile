@@ -34,11 +34,12 @@ build/flbhost: $(wildcard test/host/*.c test/host/*.h)
 demo: build ## run the plugin on real log lines into a real Loki and show the anomalies found
 	$(GO) run ./test/demo
 
-test: build ## all tests: units, nested modules, and end to end with a real Loki
+test: build ## all tests: units, nested modules, end to end with a real Loki, faults
 	$(GO) test $$($(GO) list ./... | grep -Ev '/test/(e2e|faults)$$')
 	@for m in $(NESTED); do echo "$(GO) test -C $$m ./..."; $(GO) test -C $$m ./... || exit 1; done
 	$(GO) run ./test/lokitest/lokibuild
 	$(GO) test -count=1 -timeout 40m -v ./test/e2e
+	$(GO) test -count=1 -timeout 40m -v ./test/faults
 
 unit: ## only the quick tests, without Loki, Fluent Bit or the C host
 	$(GO) test -short ./...

@@ -148,7 +148,7 @@ func identifier(p *drain.Param) []byte {
 			return nil
 		}
 	}
-	if digits == 0 || digits == 1 && len(v) < shortest && bytes.IndexAny(v, "-_:#") < 0 {
+	if digits == 0 || digits == 1 && len(v) < shortest && !bytes.ContainsAny(v, "-_:#") {
 		return nil // "ssh2" names a protocol, "job-1" a job
 	}
 	return v
