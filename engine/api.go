@@ -123,8 +123,10 @@ func (k EventKind) String() string {
 
 // Stats are counts since New, for metrics.
 type Stats struct {
-	Records, Anomalies, Events      uint64
-	Models, Templates               int
+	Records, Anomalies, Events uint64
+	Models, Templates          int
+	// Sessions are those followed, lately ended ones included.
+	Sessions                        int
 	ModelsEvicted, TemplatesEvicted uint64
 	// EventsDropped counts events that nobody took in time.
 	EventsDropped uint64

@@ -114,6 +114,7 @@ func (e *Engine) Stats() Stats {
 		m := el.Value.(*model)
 		s.Templates += m.miner.Len()
 		s.TemplatesEvicted += m.miner.Evicted()
+		s.Sessions += m.sessions.Len()
 		s.MemoryBytes += m.bytes()
 	}
 	return s

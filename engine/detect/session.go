@@ -344,6 +344,9 @@ func (s *Sessions) newFlow(key uint64) int16 {
 	return int16(len(s.flows) - 1)
 }
 
+// Len is the number of sessions followed, those that ended lately included.
+func (s *Sessions) Len() int { return len(s.pool) - len(s.free) }
+
 // room returns a free place in the pool: a new one, or that of the session
 // that was longest without a record, which by then has settled long ago or
 // belongs to a kind that never does.

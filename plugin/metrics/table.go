@@ -91,6 +91,8 @@ func scoreRows() []row {
 			gauge: number(func(s *sample) int { return s.Engine.Models })},
 		{name: "logscope_templates", help: "Templates of all models.", when: scoring,
 			gauge: number(func(s *sample) int { return s.Engine.Templates })},
+		{name: "logscope_sessions", help: "Sessions followed by all models, lately ended ones included.", when: scoring,
+			gauge: number(func(s *sample) int { return s.Engine.Sessions })},
 		{name: "logscope_model_memory_bytes", help: "Memory of what all models have learned; memory_limit bounds it.", when: scoring,
 			gauge: number(func(s *sample) int64 { return s.Engine.MemoryBytes })},
 		{name: "logscope_evicted_models_total", help: "Models forgotten for max_models or memory_limit.", when: scoring,
