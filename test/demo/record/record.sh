@@ -7,7 +7,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 if [ ! -d "$tree/etc" ]; then
 	debootstrap --variant=minbase --include=ca-certificates,procps,iproute2,rsyslog,cron,openssh-server,openssh-client,nginx-light,redis-server,postgresql,python3,python3-psycopg2,python3-redis,curl,logrotate,tzdata,sshpass \
-		bookworm "$tree" http://deb.debian.org/debian
+		bookworm "$tree"
 fi
 "$here/setup.sh" "$tree"
 cp "$here/orders.py" "$here/load.py" "$here/inside.sh" "$here/database.sh" "$tree/srv/"
