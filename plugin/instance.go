@@ -32,10 +32,11 @@ func (r *registry) preRegister(hot bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.next = 0
+	if !hot {
+		return
+	}
 	for inst := range r.live {
-		if hot {
-			inst.pipe.Reload()
-		}
+		inst.pipe.Reload()
 	}
 }
 

@@ -104,26 +104,20 @@ func (w *Writer) AppendValue(v any) error {
 }
 
 // AppendMapLen starts a map of n pairs, which the caller appends.
-func (w *Writer) AppendMapLen(n int) {
-	switch {
-	case n < 16:
-		w.Buf = append(w.Buf, 0x80|byte(n))
-	case n <= math.MaxUint16:
-		w.Buf = binary.BigEndian.AppendUint16(append(w.Buf, codeMap16), uint16(n))
-	default:
-		w.Buf = binary.BigEndian.AppendUint32(append(w.Buf, codeMap32), uint32(n))
-	}
-}
+func (w *Writer) AppendMapLen(n int) { w.appendLen(n, 0x80, codeMap16, codeMap32) }
 
 // AppendArrayLen starts an array of n elements, which the caller appends.
-func (w *Writer) AppendArrayLen(n int) {
+func (w *Writer) AppendArrayLen(n int) { w.appendLen(n, 0x90, codeArray16, codeArray32) }
+
+// appendLen starts a container of n: in the shortest of its three codes.
+func (w *Writer) appendLen(n int, fix, code16, code32 byte) {
 	switch {
 	case n < 16:
-		w.Buf = append(w.Buf, 0x90|byte(n))
+		w.Buf = append(w.Buf, fix|byte(n))
 	case n <= math.MaxUint16:
-		w.Buf = binary.BigEndian.AppendUint16(append(w.Buf, codeArray16), uint16(n))
+		w.Buf = binary.BigEndian.AppendUint16(append(w.Buf, code16), uint16(n))
 	default:
-		w.Buf = binary.BigEndian.AppendUint32(append(w.Buf, codeArray32), uint32(n))
+		w.Buf = binary.BigEndian.AppendUint32(append(w.Buf, code32), uint32(n))
 	}
 }
 

@@ -276,10 +276,6 @@ func (p *Pipeline) noteLabels(w *work) {
 		p.labelsOf[it.stream] = it.labels
 	}
 	for i := range w.events {
-		if set, ok := p.labelsOf[w.events[i].Stream]; ok {
-			w.eventLabels = append(w.eventLabels, set)
-		} else {
-			w.eventLabels = append(w.eventLabels, nil)
-		}
+		w.eventLabels = append(w.eventLabels, p.labelsOf[w.events[i].Stream])
 	}
 }

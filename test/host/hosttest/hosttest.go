@@ -159,9 +159,6 @@ func (p *Process) Stop() error { return p.cmd.Process.Signal(syscall.SIGTERM) }
 // Reload asks for a hot reload.
 func (p *Process) Reload() error { return p.cmd.Process.Signal(syscall.SIGHUP) }
 
-// PID is the host's process id.
-func (p *Process) PID() int { return p.cmd.Process.Pid }
-
 // Wait waits for the host to end and returns what it left. Its error is about
 // running it; the exit status is in the Result.
 func (p *Process) Wait() (Result, error) {
