@@ -10,10 +10,10 @@ FUZZTIME ?= 20s
 RUNS     ?= 5
 
 # Nested modules: what they need must not weigh on the plugin's own go.mod.
-NESTED := test/wire
+NESTED := test/wire test/bench
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test unit race fuzz bench bench-ship lint vuln gen eval e2e faults check clean
+.PHONY: help build demo test unit race fuzz bench bench-drain bench-ship lint vuln gen eval e2e faults check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ fuzz: ## every fuzz target for FUZZTIME (default 20s)
 
 bench: ## benchmarks of the hot paths: ns, bytes and allocations per record
 	$(GO) test -run '^$$' -bench . -benchmem ./engine/... ./loki/... ./plugin/...
+
+bench-drain: ## the engine beside Loki's pkg/pattern/drain on the same lines: make bench-drain EVAL=path/to/eval RUNS=5
+	$(GO) run -C test/bench . -eval "$(abspath $(EVAL))" -rounds $(RUNS)
 
 bench-ship: build ## what shipping a million lines costs, beside grafana-loki and Fluent Bit's own loki; RUNS=5
 	$(GO) run ./test/ship -runs $(RUNS)
