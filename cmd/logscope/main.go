@@ -1,5 +1,6 @@
 // Command logscope scores log files on the spot: scan reads files, directories
-// or standard input and prints what is unusual in them.
+// or standard input and prints what is unusual in them. generate writes logs
+// to try it on.
 package main
 
 import (
@@ -102,7 +103,7 @@ func newRoot(term terminal) *cobra.Command {
 	root.SetOut(term.out)
 	root.SetErr(term.err)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError(err) })
-	root.AddCommand(newScan(term), newOptions(term), newVersion(term))
+	root.AddCommand(newScan(term), newGenerate(term), newOptions(term), newVersion(term))
 	for _, cmd := range append(root.Commands(), root) {
 		if check := cmd.Args; check != nil {
 			cmd.Args = func(cmd *cobra.Command, args []string) error {
