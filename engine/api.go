@@ -48,6 +48,9 @@ type Verdict struct {
 	// Anomaly says that Score reached the threshold and the model knows enough to say so.
 	Anomaly bool
 	Reason  Reason
+	// Muted is the reason of a finding that would be an anomaly, had Feedback or
+	// a Mute not said that it is to be quiet; ReasonNone: there is none.
+	Muted Reason
 	// TemplateID is a hash of the template's text: the same on every node.
 	TemplateID uint64
 	// Template is the template's text, with <*> for variable parts. It is shared by the template's records.
@@ -56,6 +59,8 @@ type Verdict struct {
 	Explanation, Expected, Observed string
 	// Session is the session identifier found in the record, empty where there is none.
 	Session string
+	// About says which finding it is; nil where there is none, and from Rescore.
+	About *About
 }
 
 // EventKind says what an Event is about.
@@ -131,4 +136,6 @@ type Stats struct {
 	// EventsDropped counts events that nobody took in time.
 	EventsDropped uint64
 	MemoryBytes   int64
+	// Muted counts the findings kept quiet by feedback or a mute, by reason.
+	Muted [reasonsMax]uint64
 }

@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"fmt"
-
 	"github.com/logscope/logscope/engine/detect"
 	"github.com/logscope/logscope/engine/drain"
 )
@@ -74,7 +72,11 @@ func (m *model) noveltyNats(now int64) float64 {
 func (m *model) fill(v *Verdict, f detect.Finding) {
 	v.Score = scoreOf(f.Nats)
 	v.Anomaly = f.Code != detect.None && v.Score >= m.cfg.Threshold && m.seen > uint64(m.cfg.Warmup)
-	if v.Anomaly {
+	v.Reason = ReasonNone
+	if m.word != nil {
+		m.fillMarked(v, f)
+	}
+	if v.Anomaly && v.Reason == ReasonNone {
 		v.Reason = reasonOf(f.Code)
 	}
 }
@@ -85,20 +87,19 @@ func (m *model) fill(v *Verdict, f detect.Finding) {
 func (m *model) decide(v *Verdict, t *detect.Template, f detect.Finding, now int64) {
 	c := m.line.Cluster
 	v.TemplateID, v.Template = c.ID, c.Text
-	m.fill(v, f)
-	if !v.Anomaly {
+	if t, f = m.judge(v, t, f, now, true); !v.Anomaly {
 		return
 	}
+	about := m.subject(t, f)
 	if m.repeated(t, f.Code, now) {
-		t.Repeats++
+		m.told.repeat(&about, v.Score, v.Time)
 		v.Anomaly, v.Reason = false, ReasonNone
 		t.Quiet[f.Code] = now + quietSpan
 		return
 	}
 	m.explain(v, t, f)
-	if t.Repeats > 0 {
-		v.Explanation += fmt.Sprintf(" Repeats not told since the last finding about this template: %d.", t.Repeats)
-	}
+	v.About = m.told.tell(&about, v.Score, v.Time)
+	v.Explanation += v.About.repeats()
 	switch f.Code {
 	case detect.NewTemplate:
 		m.novelty.Tell(now)
@@ -111,7 +112,6 @@ func (m *model) decide(v *Verdict, t *detect.Template, f detect.Finding, now int
 		v.Session = m.odd.ID
 	}
 	t.Quiet[f.Code] = now + quietSpan
-	t.Repeats = 0
 }
 
 // repeated tells whether the finding repeats one that was told.
@@ -124,7 +124,9 @@ func (m *model) repeated(t *detect.Template, code detect.Code, now int64) bool {
 
 // repeats tells whether a code collapses by time: a new value becomes a known
 // one by itself.
-func repeats(c detect.Code) bool { return c == detect.Burst || c == detect.Outlier }
+func repeats(c detect.Code) bool {
+	return c == detect.Burst || c == detect.Outlier || c == detect.Marked
+}
 
 func reasonOf(c detect.Code) Reason {
 	switch c {

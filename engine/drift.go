@@ -15,7 +15,7 @@ func (m *model) rollout(e *Engine) {
 		m.novelty.RecentNews(), grouped(2000), quote(m.line.Cluster.Text))
 	v.Observed = fmt.Sprintf("%.0f new templates", m.novelty.RecentNews())
 	v.Expected = "hardly any"
-	e.raise(Event{Kind: EventDrift, Stream: m.stream, Seq: e.seq, Verdict: v})
+	m.raise(e, Event{Kind: EventDrift, Seq: e.seq, Verdict: v})
 }
 
 // drifted tells that the records have become less expected for good.
@@ -27,5 +27,5 @@ func (m *model) drifted(e *Engine, before, after float64) {
 	v.Explanation = fmt.Sprintf("the records have become %s times as surprising as before, on average and to stay. The workload or the system has changed; what is new becomes usual as it is learned.",
 		number(after/max(before, 0.01)))
 	v.Expected, v.Observed = number(before)+" nats of surprise a record", number(after)+" nats"
-	e.raise(Event{Kind: EventDrift, Stream: m.stream, Seq: e.seq, Verdict: v})
+	m.raise(e, Event{Kind: EventDrift, Seq: e.seq, Verdict: v})
 }

@@ -26,6 +26,7 @@ type Engine struct {
 	seq    uint64
 	stats  Stats
 	events []Event
+	book   *book
 	// scratch of Score: the model of each record, and the models of the block.
 	block   []*model
 	settle  []*model
@@ -37,7 +38,7 @@ func New(cfg Config) (*Engine, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("cannot make an engine: %w", err)
 	}
-	return &Engine{cfg: cfg, models: map[string]*list.Element{}, recent: list.New()}, nil
+	return &Engine{cfg: cfg, models: map[string]*list.Element{}, recent: list.New(), book: newBook()}, nil
 }
 
 // Score scores the records, learns from them and appends one verdict for each
@@ -110,6 +111,7 @@ func (e *Engine) Finish() {
 func (e *Engine) Stats() Stats {
 	s := e.stats
 	s.Models = len(e.models)
+	s.Muted = e.book.muted
 	for el := e.recent.Front(); el != nil; el = el.Next() {
 		m := el.Value.(*model)
 		s.Templates += m.miner.Len()
@@ -131,7 +133,7 @@ func (e *Engine) model(stream string) *model {
 		for len(e.models) >= e.cfg.ModelsMax {
 			e.evict(e.recent.Back())
 		}
-		el = e.recent.PushFront(newModel(stream, &e.cfg))
+		el = e.recent.PushFront(newModel(stream, &e.cfg, e.book))
 		e.models[el.Value.(*model).stream] = el
 	} else {
 		e.recent.MoveToFront(el)

@@ -42,6 +42,11 @@ func (m *model) explain(v *Verdict, t *detect.Template, f detect.Finding) {
 		m.explainRequest(v)
 	case detect.Unexpected, detect.Disorder:
 		m.explainOdd(v, &m.odd)
+	case detect.Marked:
+		m.explainMarked(v)
+	}
+	if m.word != nil && f.Code != detect.Marked {
+		v.Explanation += " It was called anomalous on " + clockText(m.word.At) + "."
 	}
 }
 
@@ -204,6 +209,7 @@ func listed(k *detect.Category, text func(string) string) string {
 }
 
 // when writes a moment of model time.
-func (m *model) when(t int64) string {
-	return time.Unix(0, t).UTC().Format("2006-01-02 15:04:05")
-}
+func (m *model) when(t int64) string { return clockText(t) }
+
+// clockText writes a moment, in UTC.
+func clockText(t int64) string { return time.Unix(0, t).UTC().Format("2006-01-02 15:04:05") }

@@ -9,6 +9,7 @@ import (
 type model struct {
 	stream string
 	cfg    *Config
+	book   *book // of the Engine
 	miner  *drain.Miner
 	clock  clock
 	// seen counts records; last is the time of the last record that had one,
@@ -34,6 +35,7 @@ type model struct {
 	// Cluster.Index, 0 for none; due is the earliest look worth taking.
 	deadlines []int64
 	due       int64
+	told      ledger
 	// names are the texts of templates, for silences of evicted clusters' sake.
 	names []name
 
@@ -43,7 +45,9 @@ type model struct {
 	tested  []drain.Param
 	request bool
 	step    int
-	lines   [][]byte // the block's lines until they are settled
+	veto    []detect.Finding // must not be raised about it
+	word    *Feedback        // that called it anomalous
+	lines   [][]byte         // the block's lines until they are settled
 	raw     bool
 }
 
@@ -53,14 +57,14 @@ type name struct {
 	text string
 }
 
-func newModel(stream string, cfg *Config) *model {
+func newModel(stream string, cfg *Config, book *book) *model {
 	// The miner may take half of the memory: the rest is for detectors.
 	miner, err := drain.New(drain.Config{
 		ClustersMax: cfg.TemplatesMax, TimeLayout: cfg.TimeLayout, BytesMax: cfg.MemoryMax / 2})
 	if err != nil {
 		panic("engine: Validate lets through what drain refuses: " + err.Error())
 	}
-	return &model{stream: cloneString(stream), cfg: cfg, miner: miner, prev: -1, sessions: detect.NewSessions()}
+	return &model{stream: cloneString(stream), cfg: cfg, book: book, miner: miner, prev: -1, sessions: detect.NewSessions()}
 }
 
 // hold keeps a line of the block until the block is scored.
@@ -136,6 +140,7 @@ func (m *model) rescore(e *Engine, v *Verdict, r *Record) {
 	}
 	c := m.line.Cluster
 	if c == nil {
+		m.word = nil
 		f := detect.Finding{Code: detect.NewTemplate, Nats: m.noveltyNats(m.clock.at(t))}
 		m.fill(v, f)
 		m.explain(v, nil, f)
@@ -148,7 +153,7 @@ func (m *model) rescore(e *Engine, v *Verdict, r *Record) {
 	tmpl := &m.templates[c.Index]
 	m.request = tmpl.Request && m.access.Parse(r.Line)
 	about, f := m.test(tmpl, m.clock.at(t))
-	if m.fill(v, f); v.Anomaly {
+	if about, f = m.judge(v, about, f, m.clock.at(t), false); v.Anomaly {
 		m.explain(v, about, f)
 	}
 	v.Session = m.sessions.ID()
@@ -167,6 +172,9 @@ func (m *model) template(c *drain.Cluster, params int) *detect.Template {
 		m.deadlines[c.Index] = 0
 	}
 	if m.names[c.Index].id != c.ID {
+		if t.Count > 0 { // the text has changed
+			m.book.follow(m.names[c.Index].id, c.ID)
+		}
 		m.names[c.Index] = name{c.ID, c.Text}
 	}
 	return t
@@ -181,43 +189,43 @@ func (m *model) test(t *detect.Template, now int64) (*detect.Template, detect.Fi
 	if m.request {
 		m.tested = m.access.Params()
 		route, at, room := m.access.Route()
-		f = detect.Finding{Code: detect.Request, Nats: scoreNats * m.access.Test()}
+		f = m.better(f, detect.Finding{Code: detect.Request, Nats: scoreNats * m.access.Test()})
 		if route != nil {
 			about, m.step = route, 2*at+1
 		} else if room && t.Count > 0 {
 			// Where routes are few, that it is new says more than its letters.
-			if n := m.routes.Surprise(); n >= scoreNats {
+			if n := m.routes.Surprise(); n >= scoreNats && !m.vetoed(detect.NewRoute, 0) {
 				f = detect.Finding{Code: detect.NewRoute, Nats: max(n, f.Nats)}
 			}
 		}
 	}
 	if m.request && m.clock.timed {
-		f = detect.Better(f, detect.Finding{Code: detect.Failing, Nats: m.access.TestStatus(now) - testPenalty})
+		f = m.better(f, detect.Finding{Code: detect.Failing, Nats: m.access.TestStatus(now) - testPenalty})
 	}
 	m.sessions.Look(m.line.Params, t)
 	m.odd = m.sessions.Test(m.step, levelNats(m.line.Level), orderCut, scoreNats)
-	f = detect.Better(f, m.odd.Finding)
+	f = m.better(f, m.odd.Finding)
 	if t.Count == 0 {
-		return t, detect.Better(f, detect.Finding{Code: detect.NewTemplate, Nats: m.noveltyNats(now)})
+		return t, m.better(f, detect.Finding{Code: detect.NewTemplate, Nats: m.noveltyNats(now)})
 	}
 	if m.request && about == t {
 		return t, f
 	}
 	if m.prev >= 0 && !m.sessions.Named() {
 		s := m.order.Surprise(&m.templates[m.prev].Next, m.line.Cluster.Index, m.share(t), now)
-		f = detect.Better(f, detect.Finding{Code: detect.Transition, Nats: s - chainPenalty})
+		f = m.better(f, detect.Finding{Code: detect.Transition, Nats: s - chainPenalty})
 	}
 	if m.clock.timed {
-		f = detect.Better(f, detect.Finding{Code: detect.Burst, Nats: about.Rate.Surprise(now) - testPenalty})
+		f = m.better(f, detect.Finding{Code: detect.Burst, Nats: about.Rate.Surprise(now) - testPenalty})
 	}
 	for i := range min(len(m.tested), len(about.Slots)) {
 		if code, s := m.params.Test(&about.Slots[i], &m.tested[i]); s > 0 {
-			f = detect.Better(f, detect.Finding{Code: code, Nats: s - testPenalty, Slot: i})
+			f = m.better(f, detect.Finding{Code: code, Nats: s - testPenalty, Slot: i})
 		}
 	}
 	if f.Nats < scoreNats/2 && t.Seconds <= 3 {
 		// Rarer templates rank higher, but rarity alone is no anomaly.
-		f = detect.Better(f, detect.Finding{Nats: min(m.novelty.Rare(t.Seconds), scoreNats*0.9)})
+		f = m.better(f, detect.Finding{Nats: min(m.novelty.Rare(t.Seconds), scoreNats*0.9)})
 	}
 	return about, f
 }

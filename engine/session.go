@@ -28,13 +28,15 @@ func (m *model) sessionEnd(e *Engine, odd *detect.Odd) {
 	v.Anomaly, v.Reason = true, ReasonSequence
 	if odd.Missing {
 		v.Reason = ReasonIncomplete
+	}
+	if odd.Step >= 0 {
 		v.Template = m.stepText(odd.Step)
 		if at := odd.Step / 2; odd.Step%2 == 0 && at < len(m.names) {
 			v.TemplateID = m.names[at].id
 		}
 	}
 	m.explainOdd(&v, odd)
-	e.raise(Event{Kind: EventSessionEnd, Stream: m.stream, Seq: odd.Seq, Verdict: v})
+	m.raise(e, Event{Kind: EventSessionEnd, Seq: odd.Seq, Verdict: v})
 }
 
 // explainOdd sets the texts of a finding about a session.

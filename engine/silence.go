@@ -51,7 +51,7 @@ func (m *model) pause(e *Engine, before, now int64) {
 		span(gap), count(float64(m.seen), "record"), span(longest))
 	v.Expected = "a pause of at most " + span(longest)
 	v.Observed = "a pause of " + span(gap)
-	e.raise(Event{Kind: EventSilence, Stream: m.stream, Seq: e.seq, Verdict: v})
+	m.raise(e, Event{Kind: EventSilence, Seq: e.seq, Verdict: v})
 }
 
 // silences tells of regular templates whose next record is overdue, in the
@@ -90,7 +90,7 @@ func (m *model) silence(e *Engine, i int, now int64) {
 		quote(m.names[i].text), span(now-last), span(usual), span(longest), grouped(float64(known)))
 	v.Expected = "every " + span(usual)
 	v.Observed = "nothing for " + span(now-last)
-	e.raise(Event{Kind: EventSilence, Stream: m.stream, Seq: e.seq, Verdict: v})
+	m.raise(e, Event{Kind: EventSilence, Seq: e.seq, Verdict: v})
 }
 
 // missed tells whether a template that is overdue at the given moment is one

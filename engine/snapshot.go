@@ -16,7 +16,7 @@ import (
 //
 //	offset  size  what
 //	0       8     "LOGSCOPE", the magic
-//	8       4     version, 6
+//	8       4     version, 7
 //	12      8     length n of the payload
 //	20      n     payload
 //	20+n    8     xxhash64 of all bytes before
@@ -26,6 +26,14 @@ import (
 // items. The payload:
 //
 //	8        records scored, which number the events
+//	4 + ...  feedback; each word:
+//	  4 + n    name of the stream, empty for all
+//	  8        id of the template
+//	  4 + n    text of the template
+//	  1 + 1    reason, number of the variable
+//	  4 + n    value
+//	  8 + 1    level, opinion
+//	  8        when it was given
 //	4        number of models; then each, the least recently used first:
 //	  4 + n    name of the stream
 //	  4 + n    state of the miner (drain.Miner.AppendState)
@@ -42,12 +50,15 @@ import (
 //	  ...      the stream's own gaps (detect.Gaps.Sync)
 //	  ...      routes and characters of requests (detect.Access.Sync)
 //	  ...      sessions: flows, pool, free places (detect.Sessions.Sync)
+//	  4 + ...  findings told lately: template 8, reason 1, variable 1, value 4 + n,
+//	           level 8, score 8, count 8, first and last 8 + 8, repeats not told 4,
+//	           first and last of these 8 + 8, whether value and level are one 1
 //
 // Everything is bounded by the limits of the packages; a reader refuses more
 // before it allocates.
 const (
 	snapshotMagic   = "LOGSCOPE"
-	snapshotVersion = 6
+	snapshotVersion = 7
 	snapshotHeader  = 20
 	snapshotSum     = 8
 	// streamMax bounds the name of a stream in a snapshot.
@@ -67,6 +78,7 @@ func (e *Engine) Snapshot(dst []byte) []byte {
 	dst = binary.LittleEndian.AppendUint64(dst, 0)
 	c := sketch.NewWriter(dst)
 	c.U64(&e.seq)
+	e.book.sync(c)
 	n := uint32(len(e.models))
 	c.U32(&n)
 	for el := e.recent.Back(); el != nil; el = el.Prev() {
@@ -92,10 +104,11 @@ func (e *Engine) Restore(data []byte) error {
 	}
 	c := sketch.NewReader(payload)
 	c.U64(&fresh.seq)
+	fresh.book.sync(c)
 	var n uint32
 	c.U32(&n)
 	for i := uint32(0); i < n && c.Err() == nil; i++ {
-		m := newModel("", &e.cfg)
+		m := newModel("", &e.cfg, fresh.book)
 		m.sync(c)
 		if _, twice := fresh.models[m.stream]; twice {
 			c.Fail("got two models of stream %q", m.stream)
@@ -120,6 +133,8 @@ func (e *Engine) Restore(data []byte) error {
 // adopt takes over the models of a restored Engine; counts since New go on.
 func (e *Engine) adopt(fresh *Engine) {
 	e.models, e.recent, e.seq, e.last = fresh.models, fresh.recent, fresh.seq, nil
+	fresh.book.mutes, fresh.book.muted = e.book.mutes, e.book.muted
+	e.book = fresh.book
 	for el := e.recent.Front(); el != nil; el = el.Next() {
 		el.Value.(*model).cfg = &e.cfg
 	}
@@ -181,6 +196,7 @@ func (m *model) sync(c *sketch.Codec) {
 	m.pace.Sync(c)
 	m.access.Sync(c)
 	m.sessions.Sync(c, len(m.templates), 2*max(len(m.templates), m.access.Len()))
+	m.told.sync(c)
 	if c.Reading() && c.Err() == nil {
 		m.check(c)
 	}

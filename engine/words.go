@@ -138,3 +138,14 @@ func atMost(peak float64) string {
 	}
 	return "at most " + grouped(math.Ceil(peak)) + " a minute"
 }
+
+// cut shortens s to at most n bytes, at the boundary of a character.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}

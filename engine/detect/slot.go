@@ -149,6 +149,9 @@ func prefix(addr []byte, level int) []byte {
 	return addr
 }
 
+// Prefix returns the first 8 or 16 bits of an IPv4 address, as Network does.
+func Prefix(addr []byte, bits int) []byte { return prefix(addr, bits/8-1) }
+
 func (s *Params) testNet(t *Slot, addr []byte) (Code, float64) {
 	if t.nets == nil || t.netKey == 0 {
 		return None, 0

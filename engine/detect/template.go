@@ -22,8 +22,6 @@ type Template struct {
 	Next Next
 	// Quiet is until when each code raises nothing more here: repeats collapse.
 	Quiet [Codes]int64
-	// Repeats counts the findings swallowed so.
-	Repeats uint32
 	// Request says that the template's lines hold web requests.
 	Request bool
 	// Grave says that the first record spoke of a failure.
@@ -93,7 +91,6 @@ func (t *Template) Sync(c *sketch.Codec) {
 	for i := range t.Quiet {
 		c.I64(&t.Quiet[i])
 	}
-	c.U32(&t.Repeats)
 	c.Bool(&t.Request)
 	c.Bool(&t.Grave)
 }
