@@ -108,6 +108,8 @@ type Config struct {
 	StateFile string
 	// StateInterval is how often the state file is written.
 	StateInterval time.Duration
+	// Observer is shown what is scored; nil: nobody.
+	Observer Observer
 }
 
 // Defaults that are not the engine's or the sender's own.

@@ -230,6 +230,7 @@ func (p *Pipeline) score(w *work, seen bool) {
 			c.ScoreSeconds.Observe(took.Seconds())
 			c.scored(w.verdicts, w.events)
 		})
+		p.observe(w)
 	}
 }
 
