@@ -10,7 +10,7 @@ FUZZTIME ?= 20s
 RUNS     ?= 5
 
 # Nested modules: what they need must not weigh on the plugin's own go.mod.
-NESTED := test/wire test/bench
+NESTED := test/wire test/bench test/view
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo test unit race fuzz bench bench-drain bench-ship lint vuln gen eval e2e faults check clean

@@ -22,7 +22,8 @@ var mayImport = map[string][]string{
 	"plugin/pipeline": {"plugin/pipeline", "plugin/chunk", "engine", "loki"},
 	"conf":            {"conf", "plugin/pipeline", "engine", "loki"},
 	"plugin/metrics":  {"plugin/metrics", "plugin/pipeline", "engine", "loki"},
-	"plugin":          {"conf", "plugin/metrics", "plugin/pipeline"},
+	"plugin/view":     {"plugin/view", "plugin/pipeline", "engine"},
+	"plugin":          {"conf", "plugin/metrics", "plugin/pipeline", "plugin/view"},
 	"cmd":             {"cmd", "conf", "plugin/pipeline", "engine", "loki"},
 }
 
