@@ -10,7 +10,7 @@ FUZZTIME ?= 20s
 RUNS     ?= 5
 
 # Nested modules: what they need must not weigh on the plugin's own go.mod.
-NESTED := test/wire test/bench test/view
+NESTED := conf/grafana/gen test/wire test/bench test/view
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo test unit race fuzz bench bench-drain bench-ship lint vuln gen eval e2e faults check clean
@@ -73,8 +73,9 @@ vuln: ## known vulnerabilities in what is called; needs the database at vuln.go.
 	@if curl -sfm 10 -o /dev/null https://vuln.go.dev/index/modules.json.gz; then $(TOOL) govulncheck ./...; \
 	else echo "vuln: skipped, vuln.go.dev cannot be reached from here"; fi
 
-gen: ## reference page and sample configurations, from the option table
+gen: ## what is made from tables and code: reference page, sample configurations, dashboards, alert rules
 	$(GO) generate ./...
+	$(GO) run -C conf/grafana/gen . ../..
 
 eval: bin/logscope ## accuracy tables, where the evaluation kit is at hand: make eval EVAL=path/to/eval
 	@test -n "$(EVAL)" -a -f "$(EVAL)/run_all.py" || { echo "make eval EVAL=DIR: DIR must hold run_all.py; docs/accuracy.md says where the data come from"; exit 1; }
