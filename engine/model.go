@@ -308,7 +308,7 @@ func (m *model) stepText(step int) string {
 
 // bytes is roughly what the model costs.
 func (m *model) bytes() int64 {
-	n := m.miner.Bytes() + int64(m.sessions.Bytes()+m.access.Bytes()) + 4096
+	n := m.miner.Bytes() + int64(m.sessions.Bytes()+m.access.Bytes()) + drain.Overhead + 4096
 	for i := range m.templates {
 		n += int64(m.templates[i].Bytes()) + 40
 	}

@@ -129,6 +129,7 @@ func (h *header) component(i, end int, seen uint8) bool {
 // named takes name: where it is a component of the header.
 func (h *header) named(name []byte, end int) bool {
 	pid := name[len(name)-1] == ']'
+	h.hostRead = h.hostRead || h.part == afterTime && h.pending == 1
 	switch {
 	case isNumber(name):
 		if h.part < afterLevel {
@@ -155,6 +156,7 @@ func (h *header) learnHost() {
 	if !h.knowsHost() {
 		h.hosts[h.hostN%len(h.hosts)] = h.host
 		h.hostN++
+		h.old.all = h.old.all[:0] // they were read without this one
 	}
 }
 

@@ -54,6 +54,12 @@ type header struct {
 	hostN int
 	// timeAt counts the lines with a time at the second, third, ... word.
 	timeAt [8]int
+
+	old      outlines
+	mark     waypoint // of the header being read
+	times    int      // read so far
+	first    int      // where the first of them starts
+	hostRead bool
 }
 
 // read finds the header of b.
@@ -62,15 +68,21 @@ func (h *header) read(b []byte, l *layout) {
 	h.b = b[:min(len(b), headerMax)]
 	h.part, h.count, h.syslog, h.rfc5424, h.talk, h.hosted = atStart, 0, false, false, false, false
 	h.pending, h.plain, h.numbers = 0, 0, 0
-	from := h.priority()
 	if l.text != "" {
+		from := h.priority()
 		if end := l.find(h.b, &h.stamp); end > 0 {
 			h.timed = true
 			h.accept(end, afterTime)
 			from = end
 		}
+		h.fields(from, 0)
+	} else if !h.recall() {
+		h.mark, h.times, h.first, h.hostRead = waypoint{}, 0, -1, false
+		h.fields(h.priority(), 0)
+		h.remember()
+	} else if h.part < afterComponent {
+		h.fields(h.end, h.count)
 	}
-	h.fields(from)
 	if !h.timed && h.part == atStart && h.forced == 0 {
 		h.columns()
 	}
@@ -100,7 +112,7 @@ func (h *header) columns() {
 				if h.timeAt[n] = min(h.timeAt[n]+1, columnsFull); h.timeAt[n] >= columnsSure {
 					h.take(&t)
 					h.accept(stop, afterTime)
-					h.fields(stop)
+					h.fields(stop, 0)
 				}
 				return
 			}
@@ -131,14 +143,16 @@ func (h *header) priority() int {
 	return h.end
 }
 
-func (h *header) fields(i int) {
-	for n := 0; n < fieldsMax; n++ {
+// fields reads the fields from i on, of which n were read before.
+func (h *header) fields(i, n int) {
+	for ; n < fieldsMax; n++ {
 		i = skipSpaces(h.b, i)
 		if i >= len(h.b) || h.b[i] == '{' {
 			return
 		}
 		h.count = n
 		next, ok := h.field(i)
+		h.settled(next, n+1)
 		if !ok {
 			return
 		}
@@ -275,8 +289,11 @@ func (h *header) time(i int) int {
 		h.end = 0
 		return end
 	}
-	h.syslog = t.month > 0 && t.year == 0 && t.level == NoLevel && isAlpha(b[p])
+	h.syslog = t.isSyslog(b[p])
 	h.take(t)
+	if h.times == 1 {
+		h.first = p
+	}
 	h.accept(end, max(h.part, afterTime))
 	if t.level != NoLevel {
 		h.level = t.level
@@ -336,6 +353,7 @@ func (h *header) structured(i int) int {
 
 // take keeps the time that says most.
 func (h *header) take(t *stamp) {
+	h.times++
 	if !h.timed || t.rank() > h.stamp.rank() {
 		h.stamp, h.timed = *t, true
 	}
@@ -480,7 +498,7 @@ func (h *header) inner() {
 		}
 		return
 	}
-	h.fields(h.end)
+	h.fields(h.end, 0)
 	h.stamp = outer
 	if h.level == NoLevel {
 		h.level = level

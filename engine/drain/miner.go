@@ -81,6 +81,8 @@ type Miner struct {
 	sets     map[int][]*wildSet // token count to the sets of variable positions in use
 	aliases  aliases
 
+	guides *guides
+
 	block    [][]byte // of Begin, what is left of it
 	blockRaw bool
 
@@ -142,7 +144,7 @@ func (m *Miner) Parse(out *Line, line []byte, raw bool) {
 		out.Time = m.dates.settle(out.Time)
 	}
 	m.advance(line)
-	at, ok := m.known[string(m.scan.skel)]
+	at, ok := m.lookup(out.Message)
 	var c *cluster
 	if ok {
 		s := &m.skeletons[at]
@@ -155,6 +157,20 @@ func (m *Miner) Parse(out *Line, line []byte, raw bool) {
 	out.New = c.Count == 0
 	c.Count++
 	m.finish(out, c)
+}
+
+// lookup finds the skeleton that was scanned: the guessed one, or by its text.
+func (m *Miner) lookup(message []byte) (at int32, ok bool) {
+	s := &m.scan
+	if s.guides != nil {
+		if g := &s.guides[s.way]; g.text == string(s.skel) && len(s.skel) > 0 && m.skeletons[g.at].text == g.text {
+			return g.at, true
+		}
+	}
+	if at, ok = m.known[string(s.skel)]; ok && s.plain {
+		m.guide(message, at)
+	}
+	return at, ok
 }
 
 // learnNow learns the scanned line, whose skeleton is not known, and with it
@@ -212,6 +228,9 @@ func (m *Miner) advance(line []byte) {
 func (m *Miner) Match(out *Line, line []byte, raw bool) {
 	hosts, hostN, timeAt := m.head.hosts, m.head.hostN, m.head.timeAt
 	m.read(out, line, raw)
+	if m.head.hostN != hostN {
+		m.head.old.all = m.head.old.all[:0]
+	}
 	m.head.hosts, m.head.hostN, m.head.timeAt = hosts, hostN, timeAt
 	if at, ok := m.known[string(m.scan.skel)]; ok {
 		m.finish(out, m.clusters[m.skeletons[at].cluster])
@@ -266,7 +285,7 @@ func (m *Miner) read(out *Line, line []byte, raw bool) {
 		}
 	}
 	s := &m.scan
-	s.scan(out.Message, forced)
+	s.scan(out.Message, forced, m.guides)
 	if s.level != NoLevel {
 		out.Level = s.level
 	}

@@ -94,17 +94,24 @@ type scanner struct {
 	escaped bool
 	// unclosed says that the rest of the line closes no quote.
 	unclosed bool
+	// guides are guesses of how the line goes on, the one at way first; nil: none.
+	guides *[guideWays]guide
+	way    int
+	next   int // its run that is expected next
+	// plain says that the line is free text; its guides are those of the set.
+	plain bool
+	set   int
 }
 
 func (s *scanner) reset(line []byte) {
 	s.line, s.skel, s.toks, s.params = line, s.skel[:0], s.toks[:0], s.params[:0]
 	s.copied, s.keyEnd, s.level, s.timed, s.texted, s.escaped, s.unclosed = 0, -1, NoLevel, false, false, false, false
-	s.path = s.path[:0]
+	s.path, s.guides, s.way, s.next, s.plain = s.path[:0], nil, 0, 0, false
 }
 
 // scan masks the whole line. forced is the number of leading words that are
 // values whatever they look like.
-func (s *scanner) scan(line []byte, forced int) {
+func (s *scanner) scan(line []byte, forced int, gs *guides) {
 	s.reset(line)
 	i := skipSpaces(line, 0)
 	if i < len(line) && line[i] == '{' && s.scanJSON(i) {
@@ -125,6 +132,10 @@ func (s *scanner) scan(line []byte, forced int) {
 		s.end(end)
 		i = skipSpaces(line, end)
 	}
+	s.plain, s.set = true, guideSet(line, i)
+	if gs != nil {
+		s.guides = &gs.sets[s.set]
+	}
 	i = s.text(i, min(len(line), scanMax))
 	s.tail(i)
 }
@@ -139,6 +150,12 @@ func (s *scanner) text(i, end int) int {
 		}
 		if len(s.toks) >= tokensMax || len(s.params) >= paramsMax || len(s.skel) >= skelMax {
 			return i
+		}
+		if s.guides != nil {
+			if stop := s.guided(b, i); stop > 0 {
+				i = stop
+				continue
+			}
 		}
 		s.begin(i)
 		i = s.token(b, i)
@@ -300,8 +317,49 @@ func (s *scanner) maskValue(i, end int) {
 	s.mask(i, end, kind, num)
 }
 
+// integer masks a word of digits only, by far the most frequent value, in one
+// pass; zero where it may be something else: a time, a longer word.
+func (s *scanner) integer(b []byte, i int) int {
+	var v uint64
+	end := i
+	for end < len(b) && isDigit(b[end]) {
+		v = v*10 + uint64(b[end]-'0')
+		end++
+	}
+	n := end - i
+	if n > 18 {
+		return 0
+	}
+	if end == len(b) {
+		s.mask(i, end, Number, float64(v))
+		return end
+	}
+	c := b[end]
+	if classes[c] != 0 || c == ':' || b[min(i+4, len(b)-1)] == '.' || b[min(i+2, len(b)-1)] == ':' {
+		return 0
+	}
+	stop, num := end, float64(v)
+	if c == ' ' && end+1 < len(b) {
+		next := b[end+1]
+		if n <= 2 && monthAt(b, end+1) > 0 || (n == 6 || n == 8) && (isDigit(next) || next == ' ') {
+			return 0
+		}
+		stop, num = unitBehind(b, end, num)
+	}
+	s.mask(i, stop, Number, num)
+	if c == '=' {
+		s.key, s.keyEnd = b[i:end], end+1
+	}
+	return stop
+}
+
 // word scans the word that starts at b[i].
 func (s *scanner) word(b []byte, i int) int {
+	if isDigit(b[i]) {
+		if end := s.integer(b, i); end > 0 {
+			return end
+		}
+	}
 	var seen uint8
 	colons, end := 0, i
 	for end < len(b) {

@@ -230,8 +230,8 @@ func exponentOf(w []byte) (scale float64, ok bool) {
 		w = w[1:]
 	}
 	n, end := readNumber(w, 0, 3)
-	if end == 0 || end != len(w) {
-		return 0, false
+	if end == 0 || end != len(w) || n > 290 {
+		return 0, false // 18 digits more are still finite
 	}
 	return math.Pow10(sign * n), true
 }
