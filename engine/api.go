@@ -111,6 +111,16 @@ func (r Reason) String() string {
 	return ""
 }
 
+// ParseReason returns the reason of a code.
+func ParseReason(code string) (Reason, bool) {
+	for r := ReasonNovelty; r <= ReasonFleet; r++ {
+		if r.String() == code {
+			return r, true
+		}
+	}
+	return ReasonNone, false
+}
+
 // String returns the kind as reports show it.
 func (k EventKind) String() string {
 	switch k {
@@ -138,4 +148,6 @@ type Stats struct {
 	MemoryBytes   int64
 	// Muted counts the findings kept quiet by feedback or a mute, by reason.
 	Muted [reasonsMax]uint64
+	// Feedback is the number of words that people have given and that count.
+	Feedback int
 }

@@ -221,6 +221,14 @@ func (b *book) follow(from, to uint64) {
 	b.index()
 }
 
+// counting is the number of words not taken back.
+func (b *book) counting() (n int) {
+	for _, list := range b.by {
+		n += len(list)
+	}
+	return n
+}
+
 // list returns all words, in order.
 func (b *book) list() []Feedback {
 	list := make([]Feedback, 0, len(b.words))
@@ -240,7 +248,7 @@ func (e *Engine) Feedback() []Feedback { return e.book.list() }
 // in any order and any number of times. It returns how many were news.
 func (e *Engine) Merge(words []Feedback) (news int) {
 	for i := range words {
-		if err := words[i].check(); err == nil && e.book.enter(words[i]) {
+		if err := words[i].Check(); err == nil && e.book.enter(words[i]) {
 			news++
 		}
 	}
@@ -250,8 +258,18 @@ func (e *Engine) Merge(words []Feedback) (news int) {
 	return news
 }
 
-// check says what is wrong with a word.
-func (f *Feedback) check() error {
+// MergeFeedback returns words without those that later ones replace, in the
+// order in which they were given.
+func MergeFeedback(words []Feedback) []Feedback {
+	b := newBook()
+	for i := range words {
+		b.enter(words[i])
+	}
+	return b.list()
+}
+
+// Check says what is wrong with a word.
+func (f *Feedback) Check() error {
 	switch {
 	case f.Opinion < Normal || f.Opinion > Forgotten:
 		return fmt.Errorf("got opinion %d; want normal, anomalous or forgotten", f.Opinion)
@@ -274,7 +292,7 @@ const slotMost = 255
 // whole. Of the access and parameter detectors, who speak about single values,
 // a whole reason cannot be called normal. At must be set.
 func (e *Engine) Teach(f Feedback) ([]Feedback, error) {
-	if err := f.check(); err != nil {
+	if err := f.Check(); err != nil {
 		return nil, fmt.Errorf("cannot teach: %w", err)
 	}
 	if err := e.canonical(&f); err != nil {
@@ -429,7 +447,7 @@ func (b *book) sync(c *sketch.Codec) {
 		if !c.Reading() || c.Err() != nil {
 			return
 		}
-		if err := f.check(); err != nil {
+		if err := f.Check(); err != nil {
 			c.Fail("feedback: %w", err)
 			return
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/logscope/logscope/engine/detect"
 	"github.com/logscope/logscope/engine/drain"
@@ -104,9 +105,12 @@ func (m *model) subject(t *detect.Template, f detect.Finding) subject {
 	case detect.Outlier, detect.NewValue, detect.NewNetwork:
 		m.slotSubject(&s, t, f, route)
 	}
-	s.value = cut(s.value, valueMax)
+	s.value = valueText(s.value)
 	return s
 }
+
+// valueText is a value as people can write it down: UTF-8, of at most valueMax bytes.
+func valueText(s string) string { return cut(strings.ToValidUTF8(s, "\uFFFD"), valueMax) }
 
 // slotSubject fills in which value of which variable a finding is about. That
 // of a request belongs to its route.
@@ -199,7 +203,7 @@ func (m *model) shows(w *Feedback) bool {
 	case p.Kind == drain.IPv4 && bytes.HasSuffix([]byte(w.Value), []byte("/16")):
 		return network(string(detect.Prefix(p.Value, 16)), 16) == w.Value
 	}
-	return len(w.Value) > 0 && string(p.Value[:min(len(p.Value), valueMax)]) == w.Value
+	return len(w.Value) > 0 && valueText(string(p.Value)) == w.Value
 }
 
 // wordReason is the reason of a record that is anomalous by a word alone.

@@ -1,6 +1,10 @@
 package engine
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/cespare/xxhash/v2"
+)
 
 // Mute keeps findings from being raised, whatever their value: one entry of a
 // mute list. Empty fields stand for anything.
@@ -25,6 +29,9 @@ func (u *Mute) covers(s *subject) bool {
 // and are counted in Stats.Muted; models learn as ever.
 func (e *Engine) SetMutes(mutes []Mute) { e.book.mutes = append([]Mute(nil), mutes...) }
 
+// Mutes returns the mute list.
+func (e *Engine) Mutes() []Mute { return append([]Mute(nil), e.book.mutes...) }
+
 // quiet tells whether an event must not be raised, and counts it.
 func (b *book) quiet(s *subject) bool {
 	quiet, _ := b.silent(s)
@@ -45,3 +52,6 @@ func (b *book) silent(s *subject) (quiet, keep bool) {
 	f := b.about(s)
 	return f != nil && f.Opinion == Normal, false
 }
+
+// TemplateID is the id of the template with the given text.
+func TemplateID(text string) uint64 { return xxhash.Sum64String(text) }

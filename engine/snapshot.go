@@ -130,6 +130,18 @@ func (e *Engine) Restore(data []byte) error {
 	return nil
 }
 
+// Open restores a snapshot to look at it: into an Engine whose limits are wide
+// enough for that of any other.
+func Open(data []byte) (*Engine, error) {
+	cfg := DefaultConfig()
+	cfg.ModelsMax, cfg.MemoryMax, cfg.TemplatesMax = 1<<20, 1<<40, templatesLimit
+	e, err := New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return e, e.Restore(data)
+}
+
 // adopt takes over the models of a restored Engine; counts since New go on.
 func (e *Engine) adopt(fresh *Engine) {
 	e.models, e.recent, e.seq, e.last = fresh.models, fresh.recent, fresh.seq, nil

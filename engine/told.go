@@ -84,7 +84,7 @@ func (l *ledger) note(s *subject, score float64, at int64) *Told {
 	t := l.row(s, at)
 	t.Count++
 	t.Last = max(t.Last, at)
-	t.Value, t.Score = cut(s.value, valueMax), max(t.Score, score)
+	t.Value, t.Score = s.value, max(t.Score, score)
 	t.Level = max(t.Level, s.level)
 	return t
 }

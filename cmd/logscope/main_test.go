@@ -15,6 +15,8 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/logscope/logscope/engine"
 )
 
 func TestMain(m *testing.M) {
@@ -27,7 +29,7 @@ func TestScripts(t *testing.T) {
 		Dir:           "testdata/script",
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"gzip": gzipFile, "binary": binaryFile, "lines": countLines, "truncate": truncateFile,
+			"gzip": gzipFile, "binary": binaryFile, "lines": countLines, "truncate": truncateFile, "state": stateFile,
 		},
 	})
 }
@@ -51,6 +53,20 @@ func truncateFile(ts *testscript.TestScript, _ bool, args []string) {
 	n, err := strconv.Atoi(args[1])
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(ts.ReadFile(args[0])[:n]), 0o600))
+}
+
+// stateFile is "state FILE": a snapshot of an engine that has met one new line, and a copy of it.
+func stateFile(ts *testscript.TestScript, _ bool, args []string) {
+	e, err := engine.New(engine.DefaultConfig())
+	ts.Check(err)
+	var recs []engine.Record
+	for i := range int64(2000) {
+		recs = append(recs, engine.Record{Stream: "app", Time: (i + 1) * 1e9, Line: []byte("INFO all is well")})
+	}
+	e.Score(nil, append(recs, engine.Record{Stream: "app", Time: 2001e9, Line: []byte("ERROR disk sdb1 is broken")}))
+	for _, name := range []string{args[0], args[0] + ".before"} {
+		ts.Check(os.WriteFile(ts.MkAbs(name), e.Snapshot(nil), 0o600))
+	}
 }
 
 // countLines is "lines FILE N".

@@ -65,6 +65,7 @@ func appendObject(dst []byte, at place, event string, v *engine.Verdict, line []
 	} else {
 		dst = appendString(dst, v.Session)
 	}
+	dst = appendAbout(dst, v.About)
 	if v.Anomaly && line != nil {
 		dst = append(dst, `,"line":`...)
 		dst = appendString(dst, line[:min(len(line), lineShownMax)])
@@ -72,6 +73,27 @@ func appendObject(dst []byte, at place, event string, v *engine.Verdict, line []
 	dst = append(dst, `,"event":"`...)
 	dst = append(dst, event...)
 	return append(dst, '"', '}', '\n')
+}
+
+// appendAbout appends which finding an anomaly is, as logscope feedback names it, and how often it came.
+func appendAbout(dst []byte, a *engine.About) []byte {
+	if a == nil {
+		return dst
+	}
+	if a.Slot > 0 {
+		dst = append(dst, `,"variable":`...)
+		dst = strconv.AppendInt(dst, int64(a.Slot), 10)
+	}
+	if a.Value != "" {
+		dst = append(dst, `,"value":`...)
+		dst = appendString(dst, a.Value)
+	}
+	dst = append(dst, `,"count":`...)
+	dst = strconv.AppendUint(dst, a.Count, 10)
+	dst = append(dst, `,"first":`...)
+	dst = appendTime(dst, a.First)
+	dst = append(dst, `,"last":`...)
+	return appendTime(dst, a.Last)
 }
 
 // appendID appends a template's id in hexadecimal, as text: JSON numbers of 64 bits lose digits in many readers.

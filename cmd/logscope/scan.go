@@ -12,6 +12,7 @@ import (
 
 	"github.com/logscope/logscope/conf"
 	"github.com/logscope/logscope/engine"
+	"github.com/logscope/logscope/plugin/pipeline"
 )
 
 // outBytes is the buffer of standard output.
@@ -101,6 +102,17 @@ func newScanner(settings *conf.Settings, term terminal, size int64) (*scanner, e
 	e, err := engine.New(settings.Pipeline.Engine)
 	if err != nil {
 		return nil, fmt.Errorf("cannot start the engine: %w", err)
+	}
+	if path := settings.Pipeline.MuteFile; path != "" {
+		mutes, err := pipeline.ReadMutes(path)
+		if err != nil {
+			return nil, usageError(err)
+		}
+		active, expired := pipeline.Mutes(mutes, time.Now())
+		e.SetMutes(active)
+		for _, entry := range expired {
+			fmt.Fprintf(term.err, "logscope: mute_file %q: expired, not applied: %s\n", visible(path, true), visible(entry, true))
+		}
 	}
 	s := &scanner{settings: settings.Scan, term: term, engine: e, out: bufio.NewWriterSize(term.out, outBytes)}
 	s.sum.started = time.Now()

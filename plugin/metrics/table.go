@@ -76,6 +76,7 @@ func inRows() []row {
 func scoreRows() []row {
 	return []row{
 		{name: "logscope_anomalies_total", help: "Records found anomalous, by reason.", label: "reason", when: scoring, family: anomalies},
+		{name: "logscope_muted_anomalies_total", help: "Findings that feedback or mute_file keeps quiet, by reason.", label: "reason", when: scoring, family: muted},
 		{name: "logscope_events_total", help: "Findings with no line of their own, by kind: drift, silence, session_end, fleet.", label: "kind", when: scoring, family: events},
 		{name: "logscope_lost_events_total", help: "Findings with no line of their own that were not written in time.", when: scoring,
 			counter: number(func(s *sample) uint64 { return s.Engine.EventsDropped })},
@@ -87,6 +88,10 @@ func scoreRows() []row {
 			counter: number(func(s *sample) uint64 { return s.Unscored })},
 		{name: "logscope_untagged_chunks_total", help: "Redelivered chunks shipped untagged, since what scoring said of them was evicted.", when: scoring,
 			counter: number(func(s *sample) uint64 { return s.Untagged })},
+		{name: "logscope_mutes", help: "Entries of mute_file in force.", when: scoring,
+			gauge: number(func(s *sample) int { return s.Mutes })},
+		{name: "logscope_feedback_words", help: "What people said of findings and did not take back.", when: scoring,
+			gauge: number(func(s *sample) int { return s.Engine.Feedback })},
 		{name: "logscope_models", help: "Models held.", when: scoring,
 			gauge: number(func(s *sample) int { return s.Engine.Models })},
 		{name: "logscope_templates", help: "Templates of all models.", when: scoring,
@@ -180,6 +185,14 @@ func anomalies(s *sample, add func(string, float64)) {
 			add(reason, float64(n))
 		} else if n > 0 {
 			add("code_"+strconv.Itoa(i), float64(n))
+		}
+	}
+}
+
+func muted(s *sample, add func(string, float64)) {
+	for i, n := range s.Engine.Muted {
+		if reason := engine.Reason(i).String(); reason != "" {
+			add(reason, float64(n))
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 	"unicode/utf8"
 
 	"github.com/logscope/logscope/engine"
@@ -26,6 +27,10 @@ const (
 	metaExpected    = "logscope_expected"
 	metaObserved    = "logscope_observed"
 	metaSession     = "logscope_session"
+	metaVariable    = "logscope_variable"
+	metaCount       = "logscope_count"
+	metaFirst       = "logscope_first"
+	metaLast        = "logscope_last"
 	metaStream      = "logscope_stream"
 	metaWeight      = "logscope_weight"
 
@@ -178,6 +183,23 @@ func appendVerdict(dst []loki.Label, v *engine.Verdict) []loki.Label {
 			l.Value = capText(l.Value)
 			dst = append(dst, l)
 		}
+	}
+	return appendAbout(dst, v.About)
+}
+
+// appendAbout appends which variable a finding is about, and how often it came, if it came before.
+func appendAbout(dst []loki.Label, a *engine.About) []loki.Label {
+	if a == nil {
+		return dst
+	}
+	if a.Slot > 0 {
+		dst = append(dst, loki.Label{Name: metaVariable, Value: strconv.Itoa(a.Slot)})
+	}
+	if a.Count > 1 {
+		dst = append(dst,
+			loki.Label{Name: metaCount, Value: strconv.FormatUint(a.Count, 10)},
+			loki.Label{Name: metaFirst, Value: time.Unix(0, a.First).UTC().Format(time.RFC3339)},
+			loki.Label{Name: metaLast, Value: time.Unix(0, a.Last).UTC().Format(time.RFC3339)})
 	}
 	return dst
 }

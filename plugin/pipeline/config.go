@@ -106,6 +106,8 @@ type Config struct {
 	LabelSetsMax int
 	// StateFile keeps the learned state between runs; empty: none is kept.
 	StateFile string
+	// MuteFile is a list of findings that must not be raised, see ReadMutes; empty: none.
+	MuteFile string
 	// StateInterval is how often the state file is written.
 	StateInterval time.Duration
 	// Observer is shown what is scored; nil: nobody.

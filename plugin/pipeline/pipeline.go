@@ -56,6 +56,7 @@ type Pipeline struct {
 	free   []*work
 
 	holdback holdback
+	listed   listed
 
 	healthMu sync.Mutex
 	health   Health
@@ -106,6 +107,7 @@ func New(cfg Config, log *slog.Logger) (*Pipeline, error) {
 	if cfg.StateFile != "" {
 		p.openState()
 	}
+	p.lookAtFiles(time.Now())
 	return p, nil
 }
 
@@ -115,6 +117,7 @@ func New(cfg Config, log *slog.Logger) (*Pipeline, error) {
 func (p *Pipeline) Flush(tag string, data []byte) Code {
 	started := time.Now()
 	code := Retry
+	p.lookAtFiles(started)
 	patience := p.flushTimeout()
 	if !p.reloading() { // then what fails goes to the spool, and the next ones behind it at once
 		patience = p.holdback.patience(patience, started)

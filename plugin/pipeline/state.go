@@ -27,6 +27,9 @@ type stateFile struct {
 	// Pipeline.scoring guards it.
 	kept bool
 
+	// heard is the file of feedback as it was last taken up. Pipeline.scoring guards it.
+	heard stamp
+
 	written atomic.Int64 // when, in Unix nanoseconds; 0: never, and nothing was read
 	bytes   atomic.Int64
 }
@@ -59,6 +62,7 @@ func (p *Pipeline) openState() {
 	if p.cfg.Score {
 		p.scoring.Lock()
 		p.readState()
+		p.mergeFeedback()
 		p.scoring.Unlock()
 		p.inBackground("writing the state file", p.keepState)
 	}
@@ -149,7 +153,12 @@ const restoresMax = 3
 // the file is not written. The caller holds scoring.
 func (p *Pipeline) replaceEngine(why error) {
 	p.panics++
+	mutes, words := p.engine.Mutes(), p.engine.Feedback()
 	p.engine, _ = engine.New(p.cfg.Engine) // the configuration was valid before
+	defer func() {                         // whatever is restored
+		p.engine.SetMutes(mutes)
+		p.engine.Merge(words)
+	}()
 	next := "learning starts afresh"
 	switch {
 	case p.state == nil || p.state.kept || p.panics > restoresMax+1:
@@ -249,6 +258,7 @@ func (p *Pipeline) snapshot() (data []byte, err error) {
 			err = fmt.Errorf("panic: %v", r)
 		}
 	}()
+	p.mergeFeedback() // first, so that it is in the snapshot
 	if p.state.kept || p.panics > 0 {
 		return nil, errLeftOut
 	}

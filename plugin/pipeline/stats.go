@@ -58,6 +58,8 @@ type Stats struct {
 	// StateWritten is when the state file was last written or read; zero: never.
 	StateWritten time.Time
 	StateBytes   int64
+	// Mutes is the number of entries of the mute file in force.
+	Mutes int
 	// Scoring and Keeping say that the instance scores and that it has a state file.
 	Scoring, Keeping bool
 }
@@ -132,6 +134,7 @@ func (p *Pipeline) Stats() Stats {
 		p.scoring.Lock()
 		s.Engine = p.engine.Stats()
 		p.scoring.Unlock()
+		s.Mutes = p.mutes()
 	}
 	if p.state != nil {
 		s.StateWritten, s.StateBytes = p.state.last()

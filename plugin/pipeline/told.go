@@ -74,6 +74,9 @@ func (t *told) own(v engine.Verdict) engine.Verdict {
 		t.size += int64(len(*s))
 	}
 	t.size += int64(unsafe.Sizeof(flagged{}))
+	if v.About != nil { // nobody writes to it any more
+		t.size += int64(unsafe.Sizeof(engine.About{})) + int64(len(v.About.Value))
+	}
 	return v
 }
 
