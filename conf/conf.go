@@ -75,6 +75,8 @@ type Settings struct {
 	Pipeline pipeline.Config
 	// Metrics is where the plugin shows itself.
 	Metrics MetricsSettings
+	// View is where the plugin shows the live view.
+	View ViewSettings
 	// Scan configures logscope scan.
 	Scan ScanSettings
 	// Warnings are for the operator: the configuration works, but not as it may be thought to.
@@ -96,6 +98,13 @@ type MetricsSettings struct {
 	// Listen is a host and port; empty: nowhere.
 	Listen string
 	Pprof  bool
+}
+
+// ViewSettings say where the plugin serves the live view, and under which names.
+type ViewSettings struct {
+	// Listen is a host and port; empty: nowhere.
+	Listen  string
+	Origins []string
 }
 
 // Output is the form of what logscope scan prints.

@@ -246,6 +246,7 @@ func (s *Settings) finish() error {
 	if s.Metrics.Pprof && s.Metrics.Listen == "" {
 		errs = append(errs, errors.New("option metrics_pprof is on but metrics_listen is not given: profiles need an address, such as metrics_listen 2021"))
 	}
+	errs = append(errs, s.checkView()...)
 	errs = append(errs, s.finishLabels()...)
 	for name := range s.Pipeline.Loki.Headers {
 		if _, basic := s.given["http_user"]; strings.EqualFold(name, "Authorization") && basic {

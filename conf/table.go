@@ -14,6 +14,7 @@ const (
 	groupLimits   = "Limits"
 	groupState    = "State and configuration"
 	groupMetrics  = "Metrics and health"
+	groupView     = "Live view"
 	groupOutput   = "Output of scan"
 )
 
@@ -21,7 +22,7 @@ const (
 func Rows(scopes Scope) []Row {
 	var rows []Row
 	for _, group := range [][]Row{
-		deliveryRows(), authRows(), labelRows(), lineRows(), scoringRows(), limitRows(), stateRows(), metricsRows(), outputRows(),
+		deliveryRows(), authRows(), labelRows(), lineRows(), scoringRows(), limitRows(), stateRows(), metricsRows(), viewRows(), outputRows(),
 	} {
 		for _, row := range group {
 			if row.Scopes&scopes != 0 {

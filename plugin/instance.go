@@ -11,6 +11,7 @@ import (
 	"github.com/logscope/logscope/conf"
 	"github.com/logscope/logscope/plugin/metrics"
 	"github.com/logscope/logscope/plugin/pipeline"
+	"github.com/logscope/logscope/plugin/view"
 )
 
 // version is set by the build.
@@ -24,6 +25,7 @@ type registry struct {
 	left []pipeline.Left // spools of instances that ended, for others to send
 
 	metrics metrics.Servers
+	views   view.Servers
 }
 
 // preRegister is called before the plugin is registered, at start and for a
@@ -86,7 +88,8 @@ type instance struct {
 	pipe     *pipeline.Pipeline
 	initiate int64 // thread that called Init: Fluent Bit's engine
 	warned   atomic.Bool
-	leave    func() // ends the showing of metrics
+	leave    func()       // ends the showing of metrics
+	shown    *view.Member // in the live view; nil: not
 }
 
 // newInstance reads the options through lookup and starts a pipeline. What is
@@ -106,7 +109,7 @@ func newInstance(r *registry, sink *hostLog, thread int64, lookup func(string) s
 		return value, value != ""
 	})
 	if err == nil {
-		inst.pipe, err = pipeline.New(settings.Pipeline, inst.log)
+		err = inst.start(settings)
 	}
 	if err != nil {
 		logFaults(inst.log, err)
@@ -121,6 +124,26 @@ func newInstance(r *registry, sink *hostLog, thread int64, lookup func(string) s
 	}
 	r.enter(inst)
 	return inst, true
+}
+
+// start makes the pipeline, and shows what it scores where that is asked for.
+func (i *instance) start(settings *conf.Settings) (err error) {
+	if v := settings.View; v.Listen != "" {
+		i.shown, err = i.host.views.Join(view.Options{Listen: v.Listen, Origins: v.Origins, Threshold: settings.Pipeline.Engine.Threshold}, i.log)
+		if err != nil {
+			return err
+		}
+		settings.Pipeline.Observer = i.shown
+	}
+	i.pipe, err = pipeline.New(settings.Pipeline, i.log)
+	switch {
+	case i.shown == nil:
+	case err != nil:
+		i.shown.Leave()
+	default:
+		i.shown.Serve(i.pipe)
+	}
+	return err
 }
 
 // logSettings logs the options that were set, and on debug all of them.
@@ -168,6 +191,9 @@ func (i *instance) close() {
 		}
 	}()
 	i.leave()
+	if i.shown != nil {
+		i.shown.Leave()
+	}
 	err := i.pipe.Close()
 	i.host.inherit(i.pipe.Left())
 	if err != nil {

@@ -50,13 +50,17 @@ func moody(t *testing.T) (s *sink.Sink, up *atomic.Bool) {
 	return s, up
 }
 
-// lines makes a chunk as Fluent Bit does: [[time, {}], {"log": text}] for each.
-func lines(texts ...string) (data []byte) {
-	now := time.Now()
+// lines makes a chunk as Fluent Bit does: [[time, {}], {"log": text}] for each, a nanosecond apart.
+func lines(texts ...string) (data []byte) { return linesApart(1, texts...) }
+
+// linesApart makes a chunk whose lines are so many nanoseconds apart.
+func linesApart(ns int64, texts ...string) (data []byte) {
+	first := time.Now().Truncate(time.Second).UnixNano() - ns*int64(len(texts))
 	for i, text := range texts {
+		at := first + ns*int64(i)
 		data = append(data, 0x92, 0x92, 0xd7, 0)
-		data = binary.BigEndian.AppendUint32(data, uint32(now.Unix()))
-		data = binary.BigEndian.AppendUint32(data, uint32(i))
+		data = binary.BigEndian.AppendUint32(data, uint32(at/1e9))
+		data = binary.BigEndian.AppendUint32(data, uint32(at%1e9))
 		data = append(data, "\x80\x81\xa3log\xda"...)
 		data = binary.BigEndian.AppendUint16(data, uint16(len(text)))
 		data = append(data, text...)

@@ -1,8 +1,6 @@
 package metrics
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -12,21 +10,15 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/logscope/logscope/plugin/listen"
 )
 
 const (
-	// bindPatience is how long an address may be in use before that is told: a process that is being
-	// replaced needs a moment to let go of it.
-	bindPatience = 5 * time.Second
-	// bindEvery and bindSlowly are the waits between attempts, before and after that.
-	bindEvery  = 200 * time.Millisecond
-	bindSlowly = 10 * time.Second
-
 	readTimeout = 10 * time.Second
 	// writeTimeout leaves room for a CPU profile, 30 s by default.
 	writeTimeout = 2 * time.Minute
@@ -39,9 +31,6 @@ const (
 
 // What is logged. docs/operations.md has cause and cure of each.
 const (
-	msgInUse    = "metrics_listen %s: %v; metrics are not served, logs are shipped, and the address is tried again"
-	msgServing  = "metrics_listen %s: serving /metrics, /ready and /live"
-	msgFailed   = "metrics_listen %s: stopped serving: %v"
 	msgExposed  = "metrics_listen %s with metrics_pprof on: profiles show memory of this process to everybody who can reach that address"
 	msgNotReady = "not ready: %s cannot deliver for %v: %v"
 )
@@ -75,12 +64,12 @@ func (s *Servers) Join(opts Options, name string, source Source, log *slog.Logge
 			s.byAddr = map[string]*server{}
 		}
 		s.byAddr[opts.Listen] = srv
-		srv.start()
+		srv.Start()
 	}
 	srv.add(name, source)
 	if opts.Pprof {
 		srv.pprof.Add(1)
-		if host, _, err := net.SplitHostPort(opts.Listen); err == nil && !isLoopback(host) {
+		if host, _, err := net.SplitHostPort(opts.Listen); err == nil && !listen.IsLoopback(host) {
 			log.Warn(fmt.Sprintf(msgExposed, opts.Listen))
 		}
 	}
@@ -91,36 +80,24 @@ func (s *Servers) Join(opts Options, name string, source Source, log *slog.Logge
 			srv.pprof.Add(-1)
 		}
 		if srv.remove(name, source) == 0 {
-			srv.close()
+			srv.Close()
 			delete(s.byAddr, opts.Listen)
 		}
 	})
 }
 
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
 // server is one listener.
 type server struct {
-	addr      string
-	log       *slog.Logger
+	listen.Server
 	collector *collector
 	http      http.Server
 	pprof     atomic.Int32 // instances that want it
-
-	cancel context.CancelFunc
-	done   sync.WaitGroup
-	bound  atomic.Pointer[net.TCPAddr] // where it listens; nil: not yet
-	listen func(ctx context.Context, addr string) (net.Listener, error)
 }
 
 func newServer(addr, version string, log *slog.Logger) *server {
-	s := &server{addr: addr, log: log, collector: newCollector(version)}
-	s.listen = func(ctx context.Context, addr string) (net.Listener, error) {
-		var lc net.ListenConfig
-		return lc.Listen(ctx, "tcp", addr)
+	s := &server{collector: newCollector(version)}
+	s.Server = listen.Server{
+		Option: "metrics_listen", Serving: "/metrics, /ready and /live", Missing: "metrics are", Addr: addr, HTTP: &s.http, Log: log,
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(s.collector)
@@ -189,62 +166,4 @@ func (s *server) remove(name string, source Source) (left int) {
 		delete(s.collector.sources, name)
 	}
 	return len(s.collector.sources)
-}
-
-// start opens the address, now if it is free, else as soon as it is.
-func (s *server) start() {
-	ctx, cancel := context.WithCancel(context.Background())
-	s.cancel = cancel
-	l, err := s.listen(ctx, s.addr)
-	s.done.Go(func() {
-		if err != nil {
-			if l = s.wait(ctx, err); l == nil {
-				return
-			}
-		}
-		if a, ok := l.Addr().(*net.TCPAddr); ok {
-			s.bound.Store(a)
-		}
-		s.log.Info(fmt.Sprintf(msgServing, l.Addr()))
-		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			s.log.Warn(fmt.Sprintf(msgFailed, s.addr, err))
-		}
-	})
-}
-
-// wait tries the address until it can be had, or ctx ends; nil then.
-func (s *server) wait(ctx context.Context, err error) net.Listener {
-	told := !errors.Is(err, syscall.EADDRINUSE)
-	if told {
-		s.log.Warn(fmt.Sprintf(msgInUse, s.addr, err))
-	}
-	pause := time.NewTimer(bindEvery)
-	defer pause.Stop()
-	for began := time.Now(); ; {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-pause.C:
-		}
-		l, err := s.listen(ctx, s.addr)
-		if err == nil {
-			return l
-		}
-		if !told && time.Since(began) >= bindPatience {
-			told = true
-			s.log.Warn(fmt.Sprintf(msgInUse, s.addr, err))
-		}
-		if told {
-			pause.Reset(bindSlowly)
-		} else {
-			pause.Reset(bindEvery)
-		}
-	}
-}
-
-// close frees the address before it returns: after a hot reload the next instance opens it.
-func (s *server) close() {
-	s.cancel()
-	_ = s.http.Close()
-	s.done.Wait()
 }

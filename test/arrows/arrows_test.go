@@ -21,8 +21,9 @@ var mayImport = map[string][]string{
 	"plugin/chunk":    {"plugin/chunk"},
 	"plugin/pipeline": {"plugin/pipeline", "plugin/chunk", "engine", "loki"},
 	"conf":            {"conf", "plugin/pipeline", "engine", "loki"},
-	"plugin/metrics":  {"plugin/metrics", "plugin/pipeline", "engine", "loki"},
-	"plugin/view":     {"plugin/view", "plugin/pipeline", "engine"},
+	"plugin/listen":   {},
+	"plugin/metrics":  {"plugin/metrics", "plugin/listen", "plugin/pipeline", "engine", "loki"},
+	"plugin/view":     {"plugin/view", "plugin/listen", "plugin/pipeline", "engine"},
 	"plugin":          {"conf", "plugin/metrics", "plugin/pipeline", "plugin/view"},
 	"cmd":             {"cmd", "conf", "plugin/pipeline", "engine", "loki"},
 }
