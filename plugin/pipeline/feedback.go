@@ -163,18 +163,23 @@ func AddFeedback(stateFile string, words []engine.Feedback) error {
 // word holds until the next start only.
 func (p *Pipeline) Teach(f engine.Feedback) ([]engine.Feedback, error) {
 	if !p.cfg.Score {
-		return nil, errors.New("cannot teach: score is off")
+		return nil, fmt.Errorf("cannot teach: %w", ErrNoScoring)
 	}
 	if f.At == 0 {
 		f.At = time.Now().UnixNano()
 	}
-	p.scoring.Lock()
-	words, err := p.engine.Teach(f)
-	p.scoring.Unlock()
+	words, err := p.teach(f)
 	if err != nil || p.state == nil {
 		return words, err
 	}
 	return words, AddFeedback(p.state.path, words)
+}
+
+// teach gives the lock back even if the engine panics: scoring would wait for ever.
+func (p *Pipeline) teach(f engine.Feedback) ([]engine.Feedback, error) {
+	p.scoring.Lock()
+	defer p.scoring.Unlock()
+	return p.engine.Teach(f)
 }
 
 // Feedback returns what people have said.

@@ -54,22 +54,3 @@ func (p *Pipeline) Judge(stream string, line []byte) (engine.Verdict, error) {
 	}
 	return v, nil
 }
-
-// errFault is told to who asked; the log has the stack.
-var errFault = errors.New("a fault in logscope, the log has more")
-
-// Teach takes a person's word on findings, see engine.Engine.Teach. It waits for a block that is being scored.
-func (p *Pipeline) Teach(word engine.Feedback) (words []engine.Feedback, err error) {
-	if !p.cfg.Score {
-		return nil, ErrNoScoring
-	}
-	panicked := p.guarded("taking feedback", func() {
-		p.scoring.Lock()
-		defer p.scoring.Unlock()
-		words, err = p.engine.Teach(word)
-	})
-	if panicked {
-		return nil, errFault
-	}
-	return words, err
-}

@@ -13,6 +13,7 @@ import (
 // Source judges lines and takes feedback. *pipeline.Pipeline is one.
 type Source interface {
 	Judge(stream string, line []byte) (engine.Verdict, error)
+	// Teach returns the words as they were entered, also with an error that says why they will not last.
 	Teach(word engine.Feedback) ([]engine.Feedback, error)
 }
 
@@ -34,22 +35,23 @@ func ScoreBy(sources func() []Source) func(context.Context, string, []byte) (eng
 func TeachBy(sources func() []Source) func(context.Context, *Anomaly) (string, error) {
 	return func(_ context.Context, a *Anomaly) (string, error) {
 		word := a.Normal(time.Now())
-		taught := 0
+		said := fmt.Sprintf("Taken: this finding stays quiet in %s until it changes.", a.Stream)
+		taught := false
 		err := error(engine.ErrUnknownTemplate)
 		for _, s := range sources() {
 			words, why := s.Teach(word)
-			if errors.Is(why, engine.ErrUnknownTemplate) {
-				continue
-			}
-			if why != nil {
+			taught = taught || len(words) > 0
+			switch {
+			case errors.Is(why, engine.ErrUnknownTemplate):
+			case why != nil && len(words) > 0: // the engine has it, the file has not
+				said += fmt.Sprintf(" It will be forgotten with the next start: %v.", why)
+			case why != nil:
 				err = why
-				break
 			}
-			taught += len(words)
 		}
 		switch {
-		case taught > 0:
-			return fmt.Sprintf("Taken: this finding stays quiet in %s until it changes.", a.Stream), nil
+		case taught:
+			return said, nil
 		case errors.Is(err, engine.ErrUnknownTemplate), errors.Is(err, engine.ErrUnclear), errors.Is(err, engine.ErrFeedbackFull),
 			errors.Is(err, pipeline.ErrNoScoring):
 			return "", fmt.Errorf("%w: %w", ErrRefused, err)
