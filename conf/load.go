@@ -72,6 +72,7 @@ func Load(scope Scope, lookup func(name string) (string, bool)) (*Settings, erro
 	}
 	l.collect()
 	l.fromFile()
+	l.masking()
 	for i := range l.s.rows {
 		l.apply(&l.s.rows[i])
 	}

@@ -3,6 +3,8 @@ package engine
 import (
 	"errors"
 	"fmt"
+
+	"github.com/logscope/logscope/engine/drain"
 )
 
 // Config is what an Engine needs to know. The zero value is not valid; start from DefaultConfig.
@@ -19,6 +21,11 @@ type Config struct {
 	TimeLayout string
 	// Warmup is the number of records a model sees before it raises anomalies.
 	Warmup int
+	// Masks find values in messages before the engine's own masks do: a user's own patterns. They must
+	// give the same spans for the same message. Snapshots hold none.
+	Masks []drain.Mask
+	// Delimiters separate words as spaces do, beside the usual ones.
+	Delimiters []string
 }
 
 // DefaultConfig returns the configuration that the documented figures were measured with.
@@ -49,6 +56,12 @@ func (c *Config) Validate() error {
 	}
 	if c.Warmup < 0 {
 		errs = append(errs, fmt.Errorf("got a warm-up of %d records; want 0 or more", c.Warmup))
+	}
+	if len(c.Masks) > drain.MasksMax {
+		errs = append(errs, fmt.Errorf("got %d masks; want at most %d", len(c.Masks), drain.MasksMax))
+	}
+	if len(c.Delimiters) > drain.DelimitersMax {
+		errs = append(errs, fmt.Errorf("got %d delimiters; want at most %d", len(c.Delimiters), drain.DelimitersMax))
 	}
 	return errors.Join(errs...)
 }

@@ -60,7 +60,8 @@ type name struct {
 func newModel(stream string, cfg *Config, book *book) *model {
 	// The miner may take half of the memory: the rest is for detectors.
 	miner, err := drain.New(drain.Config{
-		ClustersMax: cfg.TemplatesMax, TimeLayout: cfg.TimeLayout, BytesMax: cfg.MemoryMax / 2})
+		ClustersMax: cfg.TemplatesMax, TimeLayout: cfg.TimeLayout, BytesMax: cfg.MemoryMax / 2,
+		Masks: cfg.Masks, Delimiters: cfg.Delimiters})
 	if err != nil {
 		panic("engine: Validate lets through what drain refuses: " + err.Error())
 	}

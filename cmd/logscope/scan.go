@@ -12,6 +12,7 @@ import (
 
 	"github.com/logscope/logscope/conf"
 	"github.com/logscope/logscope/engine"
+	"github.com/logscope/logscope/engine/drain"
 	"github.com/logscope/logscope/plugin/pipeline"
 )
 
@@ -84,6 +85,7 @@ type scanner struct {
 	settings conf.ScanSettings
 	term     terminal
 	engine   *engine.Engine
+	masks    []drain.Mask
 	out      *bufio.Writer
 	print    printer
 	progress *progress
@@ -114,7 +116,7 @@ func newScanner(settings *conf.Settings, term terminal, size int64) (*scanner, e
 			fmt.Fprintf(term.err, "logscope: mute_file %q: expired, not applied: %s\n", visible(path, true), visible(entry, true))
 		}
 	}
-	s := &scanner{settings: settings.Scan, term: term, engine: e, out: bufio.NewWriterSize(term.out, outBytes)}
+	s := &scanner{settings: settings.Scan, term: term, engine: e, masks: settings.Pipeline.Engine.Masks, out: bufio.NewWriterSize(term.out, outBytes)}
 	s.sum.started = time.Now()
 	if term.errTTY && size > 0 {
 		s.progress = newProgress(term.err, term.width, size, s.sum.started)
@@ -147,6 +149,11 @@ func (s *scanner) run(ctx context.Context, inputs []input) error {
 	s.events = s.engine.Events(s.events[:0])
 	s.printEvents(s.events)
 	s.sum.finish(s.engine.Stats())
+	for _, mask := range s.masks {
+		if n := mask.GaveUp(); n > 0 {
+			s.tell("the mask %q takes more than 0.1 s on a line and was left out %s: take nested repetition such as (a+)+ out of the pattern", mask.Pattern(), plural(n, "time"))
+		}
+	}
 	s.print.summary(&s.sum)
 	if err := s.flush(); err != nil {
 		return err

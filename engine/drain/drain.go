@@ -110,4 +110,8 @@ type Config struct {
 	BytesMax int64
 	// BaseYear is the year that times without one are taken to lie in until the stream shows one; 0 means 2000.
 	BaseYear int
+	// Masks find values before this package's own masks do, the first one first; at most MasksMax.
+	Masks []Mask
+	// Delimiters separate words as a space does, beside the usual ones; at most DelimitersMax.
+	Delimiters []string
 }

@@ -119,6 +119,12 @@ func New(cfg Config) (*Miner, error) {
 	if cfg.BytesMax < bytesMin {
 		errs = append(errs, fmt.Errorf("drain: BytesMax is %d; want at least %d", cfg.BytesMax, bytesMin))
 	}
+	if len(cfg.Masks) > MasksMax {
+		errs = append(errs, fmt.Errorf("drain: there are %d Masks; want at most %d", len(cfg.Masks), MasksMax))
+	}
+	if len(cfg.Delimiters) > DelimitersMax {
+		errs = append(errs, fmt.Errorf("drain: there are %d Delimiters; want at most %d", len(cfg.Delimiters), DelimitersMax))
+	}
 	d, err := newDates(cfg.TimeLayout, cfg.BaseYear)
 	if err != nil {
 		errs = append(errs, err)
@@ -133,7 +139,7 @@ func New(cfg Config) (*Miner, error) {
 
 func (m *Miner) clear() {
 	*m = Miner{cfg: m.cfg, dates: m.dates, first: none, last: none,
-		known: map[string]int32{}, forms: map[uint64]int32{}, near: map[uint64]int32{}, sets: map[int][]*wildSet{}}
+		scan: scanner{user: newUserMasks(&m.cfg)}, known: map[string]int32{}, forms: map[uint64]int32{}, near: map[uint64]int32{}, sets: map[int][]*wildSet{}}
 	m.dates.forget()
 }
 

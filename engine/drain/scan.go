@@ -101,6 +101,8 @@ type scanner struct {
 	// plain says that the line is free text; its guides are those of the set.
 	plain bool
 	set   int
+	// user is nil without masks of the user's own.
+	user *userMasks
 }
 
 func (s *scanner) reset(line []byte) {
@@ -113,6 +115,9 @@ func (s *scanner) reset(line []byte) {
 // values whatever they look like.
 func (s *scanner) scan(line []byte, forced int, gs *guides) {
 	s.reset(line)
+	if s.user != nil {
+		s.user.find(line)
+	}
 	i := skipSpaces(line, 0)
 	if i < len(line) && line[i] == '{' && s.scanJSON(i) {
 		return
@@ -142,6 +147,9 @@ func (s *scanner) scan(line []byte, forced int, gs *guides) {
 
 // text tokenises line[i:end] as free text and returns where it stopped.
 func (s *scanner) text(i, end int) int {
+	if s.user != nil && len(s.user.spans) > 0 {
+		return s.maskedText(i, end)
+	}
 	b := s.line[:end]
 	for i < end {
 		if isSpace(b[i]) {

@@ -92,6 +92,8 @@ func scoreRows() []row {
 			gauge: number(func(s *sample) int { return s.Mutes })},
 		{name: "logscope_feedback_words", help: "What people said of findings and did not take back.", when: scoring,
 			gauge: number(func(s *sample) int { return s.Engine.Feedback })},
+		{name: "logscope_mask_timeouts_total", help: "How often one of your own masks was left out for its time.", when: scoring,
+			counter: number(func(s *sample) uint64 { return s.MasksGaveUp })},
 		{name: "logscope_models", help: "Models held.", when: scoring,
 			gauge: number(func(s *sample) int { return s.Engine.Models })},
 		{name: "logscope_templates", help: "Templates of all models.", when: scoring,

@@ -60,6 +60,8 @@ type Stats struct {
 	StateBytes   int64
 	// Mutes is the number of entries of the mute file in force.
 	Mutes int
+	// MasksGaveUp counts how often a mask of the user's was left out for its time.
+	MasksGaveUp uint64
 	// Scoring and Keeping say that the instance scores and that it has a state file.
 	Scoring, Keeping bool
 }
@@ -135,6 +137,9 @@ func (p *Pipeline) Stats() Stats {
 		s.Engine = p.engine.Stats()
 		p.scoring.Unlock()
 		s.Mutes = p.mutes()
+	}
+	for _, mask := range p.cfg.Engine.Masks {
+		s.MasksGaveUp += mask.GaveUp()
 	}
 	if p.state != nil {
 		s.StateWritten, s.StateBytes = p.state.last()

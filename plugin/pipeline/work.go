@@ -163,7 +163,17 @@ func (p *Pipeline) prepare(tag string, data []byte, seen bool, before *told) *pe
 	if w.cache.forgotten > 0 && p.warns.allow("label sets", time.Now()) {
 		p.log.Warn(fmt.Sprintf(msgLabelSets, p.cfg.LabelSetsMax))
 	}
+	p.warnMasks()
 	return pd
+}
+
+// warnMasks tells of masks that take too long.
+func (p *Pipeline) warnMasks() {
+	for _, mask := range p.cfg.Engine.Masks {
+		if n := mask.GaveUp(); n > 0 && p.warns.allow("mask "+mask.Pattern(), time.Now()) {
+			p.log.Warn(fmt.Sprintf(msgMaskGaveUp, mask.Pattern(), mask.Name(), n))
+		}
+	}
 }
 
 // newBatch returns a batch that begins as the one before did, if there was one.
