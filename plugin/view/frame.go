@@ -75,6 +75,9 @@ type anomalyShown struct {
 	Expected    string  `json:"expected,omitempty"`
 	Observed    string  `json:"observed,omitempty"`
 	Session     string  `json:"session,omitempty"`
+	// Times is how often the finding was made since First, Unix milliseconds; 0: not known.
+	Times uint64 `json:"times,omitempty"`
+	First int64  `json:"first,omitempty"`
 }
 
 func (h *Hub) hello() *hello {
@@ -94,13 +97,17 @@ func show(a *Anomaly) *anomalyShown {
 	if len(line) > shownLineMax {
 		line = cut(line, shownLineMax)
 	}
-	return &anomalyShown{
+	shown := &anomalyShown{
 		ID: a.ID, Grid: a.grid, Stream: a.Stream, Time: millis(a.Time), Arrived: millis(a.Arrived),
 		Score: a.Score, Reason: a.Reason.String(), Event: a.Event,
 		Line: line, Cut: a.Cut + len(a.Line) - len(line),
 		TemplateID: templateID(a.TemplateID), Template: a.Template,
 		Explanation: a.Explanation, Expected: a.Expected, Observed: a.Observed, Session: a.Session,
 	}
+	if a.About != nil {
+		shown.Times, shown.First = a.About.Count, millis(a.About.First)
+	}
+	return shown
 }
 
 func millis(ns int64) int64 { return ns / int64(time.Millisecond) }

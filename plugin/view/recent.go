@@ -47,7 +47,8 @@ func newEvent(grid uint32, e *engine.Event, now time.Time) *Anomaly {
 	return &Anomaly{grid: grid, Arrived: now.UnixNano(), Stream: cut(e.Stream, textMax), Event: e.Kind.String(), Verdict: own(&e.Verdict)}
 }
 
-// own copies a verdict with its texts: the engine's may be parts of something larger.
+// own copies a verdict with its texts: the engine's may be parts of something larger. What it is about
+// was made for it alone.
 func own(v *engine.Verdict) engine.Verdict {
 	o := *v
 	for _, s := range [...]*string{&o.Template, &o.Explanation, &o.Expected, &o.Observed, &o.Session} {
@@ -69,7 +70,11 @@ func cut(s string, max int) string {
 
 // bytes is what it costs in memory, about.
 func (a *Anomaly) bytes() int {
-	return anomalyBytes + len(a.Stream) + len(a.Line) + len(a.Template) + len(a.Explanation) + len(a.Expected) + len(a.Observed) + len(a.Session)
+	about := 0
+	if a.About != nil {
+		about = anomalyBytes + len(a.About.Value)
+	}
+	return anomalyBytes + about + len(a.Stream) + len(a.Line) + len(a.Template) + len(a.Explanation) + len(a.Expected) + len(a.Observed) + len(a.Session)
 }
 
 // recent is a ring of the last anomalies. They are numbered from 1; those from first to last are held,

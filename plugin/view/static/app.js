@@ -14,7 +14,7 @@ const ask = new Ask();
 let heat = null, list = null, live = null;
 let paused = false, dirty = false, held = 0;
 const rates = []; // [ms, records]
-const news = { count: 0, highest: null, said: 0 };
+const news = { count: 0, highest: null, said: -sayEveryMs };
 
 function begin(hello) {
   $("threshold").textContent = score(hello.threshold);

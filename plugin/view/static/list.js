@@ -155,6 +155,7 @@ export class List {
     };
     add("Observed", a.observed);
     add("Expected", a.expected);
+    if (a.times > 1) add("Found", number(a.times) + " times since " + moment(a.first));
     add("Template", a.template, true);
     add("Template id", a.templateId, true);
     add("Session", a.session, true);
