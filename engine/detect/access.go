@@ -176,7 +176,7 @@ func (a *Access) learnField(i int) {
 	f := &a.fields[i]
 	if a.seen >= gramLeast && f.sum > 0 {
 		limit := max(f.limit, weirdLeast)
-		f.sums.Add(math.Log(max(1, min(f.sum, limit))))
+		f.sums.Add(sketch.Ln(max(1, min(f.sum, limit))))
 		if f.fresh++; f.fresh%64 == 0 {
 			f.limit = math.Exp(f.sums.Quantile(0.99))
 		}

@@ -127,7 +127,7 @@ func (k *Category) Sync(c *sketch.Codec) {
 	if c.Reading() {
 		k.few = 0
 		for i := range k.vals {
-			if k.vals[i].n == 1 {
+			if k.vals[i].n < categoryFew {
 				k.few++
 			}
 		}

@@ -7,7 +7,7 @@
 // time, which never runs backwards.
 package detect
 
-import "math"
+import "github.com/logscope/logscope/engine/sketch"
 
 // Second is one second of model time.
 const Second int64 = 1e9
@@ -23,5 +23,5 @@ func nats(p float64) float64 {
 	if p <= 0 {
 		return NatsMax
 	}
-	return min(NatsMax, -math.Log(p))
+	return min(NatsMax, -sketch.Ln(p))
 }

@@ -20,6 +20,8 @@ const (
 	// flowFree is the surprise that any step may have for nothing: sums of small
 	// surprises tell the length of a session and nothing else.
 	flowFree = 2.5
+	// flowFreeShare is the share of sessions at which the surprise is flowFree.
+	flowFreeShare = 0.0820849986238988
 	// flowCutLeast and flowCutMost bound the sum of surprises beyond flowFree at
 	// which a session is odd. Between them it is the quantile that flowShare of
 	// the sessions exceed: where normal sessions often hold a rare step or two,
@@ -161,6 +163,7 @@ func (f *Flow) unexpected(step int) float64 {
 func (f *Flow) missing(step int, have []step) (surprise float64, because int) {
 	w := f.settled.weight
 	because = -1
+	least := flowFreeShare // the logarithm is taken of the least share only
 	for _, h := range have {
 		i := f.step(int(h.template))
 		if i < 0 {
@@ -171,13 +174,14 @@ func (f *Flow) missing(step int, have []step) (surprise float64, because int) {
 			continue
 		}
 		without := max(0, n-float64(f.settled.pairs.at(i, step)/w))
-		if s := nats((without + 0.5) / (n + 1)); s > surprise {
-			surprise, because = s, i
+		if p := (without + 0.5) / (n + 1); p < least {
+			least, because = p, i
 		}
 	}
-	if because < 0 || surprise <= flowFree {
+	if because < 0 {
 		return 0, -1
 	}
+	surprise = nats(least)
 	wr := f.recent.weight
 	n := float64(f.recent.steps[because] / wr)
 	if without := n - float64(f.recent.pairs.at(because, step)/wr); without >= 1.5 {
@@ -193,7 +197,7 @@ func (f *Flow) disorder(step int, have []step) (surprise float64, because int) {
 	if step < 0 {
 		return 0, -1
 	}
-	w := f.settled.weight
+	w, least := f.settled.weight, 1.0
 	for _, h := range have {
 		i := f.step(int(h.template))
 		if i < 0 {
@@ -203,11 +207,11 @@ func (f *Flow) disorder(step int, have []step) (surprise float64, because int) {
 		if usual+other < flowPair {
 			continue
 		}
-		if s := nats((usual + 0.5) / (usual + other + 1)); s > surprise {
-			surprise, because = s, i
+		if p := (usual + 0.5) / (usual + other + 1); p < least {
+			least, because = p, i
 		}
 	}
-	return surprise, because
+	return nats(least), because
 }
 
 // excess is what a surprise adds to the sum of its session.
@@ -319,7 +323,7 @@ func (f *Flow) calibrate(sum, disorder float64) {
 // learnGap counts a gap within a session. The idle time after which a session
 // has settled is twice the 99.5% quantile of the gaps.
 func (f *Flow) learnGap(gap int64) {
-	f.gaps.Add(math.Log(max(float64(gap), 1e6) / float64(Second)))
+	f.gaps.Add(sketch.Ln(max(float64(gap), 1e6) / float64(Second)))
 	if f.freshGaps++; f.freshGaps < 64 {
 		return
 	}

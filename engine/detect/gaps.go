@@ -44,7 +44,7 @@ func (g *Gaps) Learn(now int64) {
 	}
 	ln := float32(0)
 	if gap > Second {
-		ln = float32(math.Log(float64(gap) / float64(Second)))
+		ln = float32(sketch.Ln(float64(gap) / float64(Second)))
 	}
 	g.n++
 	w := max(1.0/float32(g.n), 1.0/gapsMemory)

@@ -75,7 +75,7 @@ func (n *Novelty) GroupSurprise(now int64) float64 {
 		}
 		quiet, size = n.groupQuiet, n.groupNews
 	}
-	calm := 1 - math.Ln2 + math.Log(quiet+1)
+	calm := 1 - math.Ln2 + sketch.Ln(quiet+1)
 	return max(s, (s+calm)/2) + min(groupMost, groupEach*size)
 }
 

@@ -39,11 +39,11 @@ func (m *Numeric) Surprise(v float64) float64 {
 	if m.hist.Count() < numericLeast || v <= 0 {
 		return 0
 	}
-	ln := math.Log(v)
+	ln := sketch.Ln(v)
 	if ln <= float64(m.edge) || ln <= float64(m.highest) {
 		return 0
 	}
-	return min(NatsMax, (ln-float64(m.edge))/float64(m.excess)-math.Log(1-numericQuantile))
+	return min(NatsMax, (ln-float64(m.edge))/float64(m.excess)+2.302585092994046)
 }
 
 // Learn counts a value; one far beyond the tail is learned at the point of one
@@ -57,7 +57,7 @@ func (m *Numeric) Learn(v float64) {
 		m.negative++
 		return
 	}
-	ln := math.Log(v)
+	ln := sketch.Ln(v)
 	if m.hist.Count() >= numericLeast {
 		ln = min(ln, float64(m.edge)+12*float64(m.excess))
 	}
@@ -104,5 +104,5 @@ func (m *Numeric) Within(v float64) bool {
 	if v == 0 {
 		return m.zero > 0
 	}
-	return v > 0 && m.hist.Count() > 0 && math.Log(v) <= float64(m.highest)
+	return v > 0 && m.hist.Count() > 0 && sketch.Ln(v) <= float64(m.highest)
 }

@@ -50,7 +50,7 @@ func (r *Rate) Surprise(now int64) float64 {
 	if y < 4*mean {
 		return 0
 	}
-	s := y*math.Log(y/mean) - (y+shape)*math.Log((y+shape)/(mean+shape))
+	s := y*sketch.Ln(y/mean) - (y+shape)*sketch.Ln((y+shape)/(mean+shape))
 	return min(NatsMax, min(s, rateSure+max(0, s-rateSure)/rateDoubt))
 }
 

@@ -23,7 +23,8 @@ const (
 	// nobody should wait longer for the word that something is missing.
 	sessionIdleLeast, sessionIdleMost = 2 * Second, 600 * Second
 	// shortest is the least length of an identifier with a single digit and no separator.
-	shortest = 8
+	shortest  = 8
+	slabBytes = 512
 	// sessionIDMax is the longest identifier.
 	sessionIDMax = 128
 )
@@ -87,7 +88,8 @@ type Sessions struct {
 	flows []Flow
 	// done lists the settled sessions.
 	done chain
-	hits []hit // scratch of the record being looked at
+	slab *strings.Builder // of identifiers
+	hits []hit            // scratch of the record being looked at
 	// primary is the hit that names the record's session, -1 for none.
 	primary int
 }
@@ -141,9 +143,14 @@ func identifier(p *drain.Param) []byte {
 		return nil
 	}
 	digits := 0
-	for _, c := range v {
+	for i, c := range v {
 		if c >= '0' && c <= '9' {
-			digits++
+			if digits++; digits > 1 && p.Kind != drain.Number {
+				if bytes.IndexByte(v[i:], ' ') >= 0 {
+					return nil
+				}
+				break
+			}
 		} else if c == ' ' || c == '.' && p.Kind == drain.Number {
 			return nil
 		}
@@ -318,7 +325,7 @@ func (s *Sessions) begin(h *hit, template int, now int64) {
 		}
 	}
 	n := s.room()
-	s.pool[n] = session{hash: h.hash, id: strings.Clone(string(h.value)), flow: h.flow, template: int32(template), slot: h.slot,
+	s.pool[n] = session{hash: h.hash, id: s.keep(h.value), flow: h.flow, template: int32(template), slot: h.slot,
 		first: now, last: now, prev: -1, next: -1}
 	if s.index == nil {
 		s.index = make(map[uint64]int32)
@@ -326,6 +333,18 @@ func (s *Sessions) begin(h *hit, template int, now int64) {
 	s.index[h.hash] = n
 	h.session = n
 	s.link(n)
+}
+
+// keep copies an identifier into the running slab: one allocation for some 20
+// sessions. A slab lives as long as one of them.
+func (s *Sessions) keep(id []byte) string {
+	if s.slab == nil || s.slab.Cap()-s.slab.Len() < len(id) {
+		s.slab = new(strings.Builder)
+		s.slab.Grow(max(slabBytes, len(id)))
+	}
+	from := s.slab.Len()
+	s.slab.Write(id)
+	return s.slab.String()[from:]
 }
 
 // newFlow returns a place for a new kind of session: one that turned out to be

@@ -2,7 +2,6 @@ package detect
 
 import (
 	"bytes"
-	"math"
 
 	"github.com/logscope/logscope/engine/drain"
 	"github.com/logscope/logscope/engine/sketch"
@@ -66,7 +65,7 @@ func (s *Severity) Nats(level drain.Level, message []byte) float64 {
 	most := 0.0
 	for g := grade(level, message); g > gradeNone; g-- {
 		share := (s.at[g] + severityPrior*gradeUsual[g]) / (s.n + severityPrior)
-		most = max(most, min(gradeMost[g], math.Log(gradeTrouble[g]/share)))
+		most = max(most, min(gradeMost[g], sketch.Ln(gradeTrouble[g]/share)))
 	}
 	return most
 }

@@ -1,6 +1,10 @@
 package detect
 
-import "github.com/logscope/logscope/engine/sketch"
+import (
+	"math"
+
+	"github.com/logscope/logscope/engine/sketch"
+)
 
 const (
 	// tailBins of half a nat reach 40 nats, p = 4e-18.
@@ -32,11 +36,11 @@ func (t *Tail) Surprise(claimed float64) float64 {
 	if claimed <= 0 {
 		return 0
 	}
-	above := 0.0
-	for i := tailBins - 1; i >= tailBin(claimed); i-- {
-		above += float64(t.bins[i])
+	p := (t.above(claimed) + 0.5) / (t.n + 1)
+	if p <= tailShares[tailBin(claimed)] {
+		return claimed // whatever the logarithm is
 	}
-	earned := nats((above + 0.5) / (t.n + 1))
+	earned := nats(p)
 	if claimed <= earned {
 		return claimed
 	}
@@ -61,12 +65,32 @@ func (t *Tail) Tests() float64 { return t.n }
 
 // Share is the share of remembered tests that claimed at least as much.
 func (t *Tail) Share(claimed float64) float64 {
-	above := 0.0
-	for i := tailBins - 1; i >= tailBin(claimed); i-- {
-		above += float64(t.bins[i])
-	}
-	return above / max(1, t.n)
+	return t.above(claimed) / max(1, t.n)
 }
+
+// above is the number of remembered tests that claimed at least as much; it adds up the shorter side.
+func (t *Tail) above(claimed float64) float64 {
+	from, sum := tailBin(claimed), 0.0
+	if from < tailBins/2 {
+		for _, n := range t.bins[:from] {
+			sum += float64(n)
+		}
+		return max(0, t.n-sum)
+	}
+	for _, n := range t.bins[from:] {
+		sum += float64(n)
+	}
+	return sum
+}
+
+// tailShares are the shares at the upper ends of the bins.
+var tailShares = func() (t [tailBins]float64) {
+	for i := range t {
+		t[i] = math.Exp(-float64(i+1) / 2)
+	}
+	t[tailBins-1] = 0 // it has no upper end
+	return t
+}()
 
 // Sync passes the state through c.
 func (t *Tail) Sync(c *sketch.Codec) {
