@@ -7,6 +7,7 @@ package conf
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/logscope/logscope/plugin/pipeline"
 )
@@ -20,12 +21,14 @@ type Scope uint8
 const (
 	Plugin Scope = 1 << iota // the Fluent Bit output plugin
 	Scan                     // logscope scan
+	Serve                    // logscope serve
+	Pipe                     // logscope pipe
 )
 
 // String names the scopes in s.
 func (s Scope) String() string {
 	var names []string
-	for i, name := range []string{"plugin", "scan"} {
+	for i, name := range []string{"plugin", "scan", "serve", "pipe"} {
 		if s&(1<<i) != 0 {
 			names = append(names, name)
 		}
@@ -35,12 +38,12 @@ func (s Scope) String() string {
 
 // ParseScope reads the name of one scope.
 func ParseScope(name string) (Scope, error) {
-	for _, scope := range []Scope{Plugin, Scan} {
+	for _, scope := range []Scope{Plugin, Scan, Serve, Pipe} {
 		if strings.EqualFold(name, scope.String()) {
 			return scope, nil
 		}
 	}
-	return 0, fmt.Errorf("scope %q: allowed are %v and %v", name, Plugin, Scan)
+	return 0, fmt.Errorf("scope %q: allowed are %v", name, Plugin|Scan|Serve|Pipe)
 }
 
 // Row is one option.
@@ -71,14 +74,15 @@ type Row struct {
 
 // Settings is a whole configuration, checked.
 type Settings struct {
-	// Pipeline configures the plugin. With scope Scan only its Engine is filled.
+	// Pipeline configures the plugin and serve. With scopes Scan and Pipe only its Engine is filled.
 	Pipeline pipeline.Config
 	// Metrics is where the plugin shows itself.
 	Metrics MetricsSettings
 	// View is where the plugin shows the live view.
 	View ViewSettings
-	// Scan configures logscope scan.
-	Scan ScanSettings
+	// Scan configures logscope scan, Serve logscope serve and pipe.
+	Scan  ScanSettings
+	Serve ServeSettings
 	// Warnings are for the operator: the configuration works, but not as it may be thought to.
 	Warnings []string
 
@@ -135,6 +139,21 @@ type ScanSettings struct {
 	Raw           bool
 	Color         Color
 	FailOnAnomaly bool
+}
+
+// ServeSettings are the options of logscope serve that concern no pipeline. Of
+// them pipe has the two for sockets and the length of a line.
+type ServeSettings struct {
+	// Listen, ListenTCP and ListenUnix are where to listen: a host and port, or a path; empty: not.
+	Listen, ListenTCP, ListenUnix string
+	TLSCertFile, TLSKeyFile       string
+	BasicAuthFile, AuthTokenFile  string
+	AllowedOrigins                []string
+	BodyBytesMax, DecodedBytesMax int64
+	InflightMax, LineBytesMax     int64
+	ConnectionsMax                int
+	HeaderTimeout, BodyTimeout    time.Duration
+	IdleTimeout                   time.Duration
 }
 
 // given is an option as it was written, and where.

@@ -228,6 +228,10 @@ func (s *Settings) checkRequired() error {
 		if _, ok := s.given[row.Name]; ok || !row.Required || s.fileBroken {
 			continue
 		}
+		if row.Name == optionURL && s.scope == Serve {
+			errs = append(errs, errors.New("option url is missing: give Loki's address, such as --url http://loki:3100"))
+			continue
+		}
 		if row.Name == optionURL {
 			errs = append(errs, errors.New("option url is missing: give Loki's address, such as url http://loki:3100"+
 				" (Fluent Bit keeps host, port and tls for itself: if they are set, logscope cannot see them)"))
@@ -240,7 +244,7 @@ func (s *Settings) checkRequired() error {
 
 // finish derives what depends on several options and checks the whole.
 func (s *Settings) finish() error {
-	if s.scope != Plugin {
+	if s.scope&(Plugin|Serve) == 0 {
 		return s.Pipeline.Engine.Validate()
 	}
 	errs := []error{s.checkRequired()}

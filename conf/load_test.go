@@ -71,7 +71,7 @@ func TestDefaultsAgree(t *testing.T) {
 
 // TestRows checks what every row must have.
 func TestRows(t *testing.T) {
-	for _, scope := range []Scope{Plugin, Scan} {
+	for _, scope := range []Scope{Plugin, Scan, Serve, Pipe} {
 		seen := make(map[string]string)
 		for _, row := range Rows(scope) {
 			for _, spelling := range spellings(row.Name) {

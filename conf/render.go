@@ -35,7 +35,7 @@ func AppendReference(dst []byte) []byte {
 Names are taken as users of Fluent Bit's ` + "`loki` and of Grafana's `grafana-loki`" + ` output know them. Case does not matter, and
 neither do underscores: ` + "`auto_kubernetes_labels`, `AutoKubernetesLabels` and `autoKubernetesLabels`" + ` are one option.
 
-Scope **plugin** is the Fluent Bit output plugin, **scan** is ` + "`logscope scan`" + `, where every option is a flag
+Scope **plugin** is the Fluent Bit output plugin, **scan**, **serve** and **pipe** are commands, where every option is a flag
 (` + "`--max-models`" + `) and an environment variable (` + "`LOGSCOPE_MAX_MODELS`" + `). Options given there, or in Fluent Bit's own
 configuration, go before those of ` + "`config_file`" + `, a YAML file with the same names.
 

@@ -60,7 +60,7 @@ const (
 	// retryAfterMax bounds what a server may ask for.
 	retryAfterMax = 5 * time.Minute
 
-	idleConnsMax    = 8                // one per worker of a usual Fluent Bit output
+	idleConnsMax    = 64               // one per worker of a Fluent Bit output, or per busy sender of serve
 	idleConnTimeout = 50 * time.Second // under the 60 s of common load balancers
 	dialTimeout     = 5 * time.Second
 	tlsTimeout      = 5 * time.Second

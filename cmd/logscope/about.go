@@ -52,7 +52,7 @@ func newOptions(term terminal) *cobra.Command {
 		Short: "List every option of the plugin and of this command",
 		Long: `List every option of the plugin and of this command, with type, default and help.
 
-Options of scan are flags (--max-models), environment variables (LOGSCOPE_MAX_MODELS)
+Options of scan, serve and pipe are flags (--max-models), environment variables (LOGSCOPE_MAX_MODELS)
 and keys of the YAML file that --config-file names.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
@@ -60,7 +60,7 @@ and keys of the YAML file that --config-file names.`,
 			return err
 		},
 	}
-	cmd.Flags().Func("scope", "plugin or scan; all where not given", func(name string) (err error) {
+	cmd.Flags().Func("scope", "plugin, scan, serve or pipe; all where not given", func(name string) (err error) {
 		scopes, err = conf.ParseScope(name)
 		return err
 	})

@@ -1,6 +1,6 @@
-// Command logscope scores log files on the spot: scan reads files, directories
-// or standard input and prints what is unusual in them. generate writes logs
-// to try it on.
+// Command logscope scores logs: scan reads files and prints what is unusual in
+// them, serve stands in front of Loki, pipe in the middle of any pipeline;
+// generate writes logs to try it on.
 package main
 
 import (
@@ -103,7 +103,7 @@ func newRoot(term terminal) *cobra.Command {
 	root.SetOut(term.out)
 	root.SetErr(term.err)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError(err) })
-	root.AddCommand(newScan(term), newFeedback(term), newGenerate(term), newOptions(term), newVersion(term))
+	root.AddCommand(newScan(term), newServe(term), newFeedback(term), newGenerate(term), newOptions(term), newVersion(term))
 	for _, cmd := range append(root.Commands(), root) {
 		if check := cmd.Args; check != nil {
 			cmd.Args = func(cmd *cobra.Command, args []string) error {

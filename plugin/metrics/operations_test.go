@@ -49,7 +49,7 @@ func TestEveryMessageIsOnThePage(t *testing.T) {
 			t.Errorf("docs/operations.md does not have %q (%s)", fragment, pos)
 		}
 	}
-	for _, dir := range []string{"..", "../pipeline", ".", "../listen", "../view", "../../loki"} {
+	for _, dir := range []string{"..", "../pipeline", "../serve", ".", "../listen", "../view", "../../loki"} {
 		eachNode(t, dir, func(pos string, n ast.Node) {
 			for _, text := range messagesOf(n) {
 				check(pos, text)

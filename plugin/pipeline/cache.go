@@ -124,10 +124,7 @@ func (s *shaper) scan(l *last, it *item) (same bool) {
 
 // streamName returns key as a string, from the cache where it can.
 func (c *cache) streamName(key []byte) string {
-	if len(key) > streamKeyMax {
-		sum := xxhash.Sum64(key)
-		key = strconv.AppendUint(append(key[:streamKeyMax-17], '#'), sum, 16)
-	}
+	key = cutStreamKey(key)
 	if known, ok := c.streams[string(key)]; ok {
 		return known
 	}
@@ -137,4 +134,13 @@ func (c *cache) streamName(key []byte) string {
 	name := string(key)
 	c.streams[name] = name
 	return name
+}
+
+// cutStreamKey cuts a key that is too long; it then ends in its hash. It writes into key.
+func cutStreamKey(key []byte) []byte {
+	if len(key) <= streamKeyMax {
+		return key
+	}
+	sum := xxhash.Sum64(key)
+	return strconv.AppendUint(append(key[:streamKeyMax-17], '#'), sum, 16)
 }

@@ -24,8 +24,9 @@ var mayImport = map[string][]string{
 	"plugin/listen":   {},
 	"plugin/metrics":  {"plugin/metrics", "plugin/listen", "plugin/pipeline", "engine", "loki"},
 	"plugin/view":     {"plugin/view", "plugin/listen", "plugin/pipeline", "engine"},
+	"plugin/serve":    {"plugin/serve", "plugin/pipeline", "plugin/chunk", "engine", "loki"},
 	"plugin":          {"conf", "plugin/metrics", "plugin/pipeline", "plugin/view"},
-	"cmd":             {"cmd", "conf", "plugin/pipeline", "engine", "loki"},
+	"cmd":             {"cmd", "conf", "plugin/serve", "plugin/view", "plugin/metrics", "plugin/pipeline", "engine", "loki"},
 }
 
 // engineForbids are packages that would give the engine a clock, I/O, a lock or chance.
