@@ -148,6 +148,8 @@ type Stats struct {
 	MemoryBytes   int64
 	// Muted counts the findings kept quiet by feedback or a mute, by reason.
 	Muted [reasonsMax]uint64
+	// Held counts the findings that Config.AlertBudget held back.
+	Held uint64
 	// Feedback is the number of words that people have given and that count.
 	Feedback int
 }

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"math"
+
 	"github.com/logscope/logscope/engine/detect"
 	"github.com/logscope/logscope/engine/drain"
 )
@@ -49,6 +51,14 @@ func scoreOf(nats float64) float64 {
 	return 1 - rest*rest/2
 }
 
+// natsOf is the surprise that a score stands for.
+func natsOf(score float64) float64 {
+	if score <= 0.5 {
+		return 2 * scoreNats * score
+	}
+	return 4*scoreNats/math.Sqrt(math.Sqrt(max(2*(1-score), 1e-12))) - 3*scoreNats
+}
+
 // levelNats is what a severity adds to the surprise of a step that is unusual in
 // its session: weak evidence, never a rule.
 func levelNats(l drain.Level) float64 {
@@ -95,6 +105,11 @@ func (m *model) decide(v *Verdict, t *detect.Template, f detect.Finding, now int
 		m.told.repeat(&about, v.Score, v.Time)
 		v.Anomaly, v.Reason = false, ReasonNone
 		t.Quiet[f.Code] = now + quietSpan
+		return
+	}
+	if !m.affords(v.Score, m.word != nil, now) {
+		m.told.repeat(&about, v.Score, v.Time)
+		v.Anomaly, v.Reason = false, ReasonNone
 		return
 	}
 	m.explain(v, t, f)

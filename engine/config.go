@@ -26,6 +26,8 @@ type Config struct {
 	Masks []drain.Mask
 	// Delimiters separate words as spaces do, beside the usual ones.
 	Delimiters []string
+	// AlertBudget is how many anomalies a model may raise in an hour of its records, events included; 0: any number.
+	AlertBudget int
 }
 
 // DefaultConfig returns the configuration that the documented figures were measured with.
@@ -62,6 +64,9 @@ func (c *Config) Validate() error {
 	}
 	if len(c.Delimiters) > drain.DelimitersMax {
 		errs = append(errs, fmt.Errorf("got %d delimiters; want at most %d", len(c.Delimiters), drain.DelimitersMax))
+	}
+	if c.AlertBudget < 0 || c.AlertBudget > budgetMost {
+		errs = append(errs, fmt.Errorf("got an alert budget of %d an hour; want 0 to %d", c.AlertBudget, budgetMost))
 	}
 	return errors.Join(errs...)
 }

@@ -111,6 +111,7 @@ func (e *Engine) Finish() {
 func (e *Engine) Stats() Stats {
 	s := e.stats
 	s.Models = len(e.models)
+	s.Held = e.book.held
 	s.Muted, s.Feedback = e.book.muted, e.book.counting()
 	for el := e.recent.Front(); el != nil; el = el.Next() {
 		m := el.Value.(*model)

@@ -150,6 +150,8 @@ type book struct {
 	marks int
 	mutes []Mute
 	muted [reasonsMax]uint64
+	// held counts the findings that the alert budget held back.
+	held uint64
 }
 
 // reasonsMax is the number of reasons there are, with ReasonNone.

@@ -226,17 +226,27 @@ func (m *model) explainMarked(v *Verdict) {
 	v.Explanation = fmt.Sprintf("%s was called anomalous on %s, and has come again.", what, clockText(w.At))
 }
 
-// raise raises an event of the model, unless people said that it must be quiet.
+// raise raises an event of the model, unless people said that it must be
+// quiet. A template that falls silent every minute is one finding with a count.
 func (m *model) raise(e *Engine, ev Event) {
 	s := subject{stream: m.stream, template: ev.TemplateID, reason: ev.Reason}
-	if w := m.book.about(&s); w != nil && w.Opinion == Anomalous {
+	w := m.book.about(&s)
+	sure := w != nil && w.Opinion == Anomalous
+	if sure {
 		ev.Score = max(ev.Score, m.cfg.Threshold)
 		ev.Explanation += " It was called anomalous before."
 	}
 	if m.book.quiet(&s) {
 		return
 	}
+	known := m.told.find(&s)
+	again := ev.Kind == EventSilence && known != nil && ev.Time-known.Last < quietSpan
+	if again || !m.affords(ev.Score, sure, m.clock.now) {
+		m.told.repeat(&s, ev.Score, ev.Time)
+		return
+	}
 	ev.Stream = m.stream
 	ev.About = m.told.tell(&s, ev.Score, ev.Time)
+	ev.Explanation += ev.About.repeats()
 	e.raise(ev)
 }

@@ -16,7 +16,7 @@ import (
 //
 //	offset  size  what
 //	0       8     "LOGSCOPE", the magic
-//	8       4     version, 7
+//	8       4     version, 8
 //	12      8     length n of the payload
 //	20      n     payload
 //	20+n    8     xxhash64 of all bytes before
@@ -53,12 +53,14 @@ import (
 //	  4 + ...  findings told lately: template 8, reason 1, variable 1, value 4 + n,
 //	           level 8, score 8, count 8, first and last 8 + 8, repeats not told 4,
 //	           first and last of these 8 + 8, whether value and level are one 1
+//	  48       alert budget: moment of the last finding, rate, weight, sum and squares of heights, integral
+//	  4 + ...  moments of its alarms, 8 each
 //
 // Everything is bounded by the limits of the packages; a reader refuses more
 // before it allocates.
 const (
 	snapshotMagic   = "LOGSCOPE"
-	snapshotVersion = 7
+	snapshotVersion = 8
 	snapshotHeader  = 20
 	snapshotSum     = 8
 	// streamMax bounds the name of a stream in a snapshot.
@@ -145,7 +147,7 @@ func Open(data []byte) (*Engine, error) {
 // adopt takes over the models of a restored Engine; counts since New go on.
 func (e *Engine) adopt(fresh *Engine) {
 	e.models, e.recent, e.seq, e.last = fresh.models, fresh.recent, fresh.seq, nil
-	fresh.book.mutes, fresh.book.muted = e.book.mutes, e.book.muted
+	fresh.book.mutes, fresh.book.muted, fresh.book.held = e.book.mutes, e.book.muted, e.book.held
 	e.book = fresh.book
 	for el := e.recent.Front(); el != nil; el = el.Next() {
 		el.Value.(*model).cfg = &e.cfg
@@ -209,6 +211,7 @@ func (m *model) sync(c *sketch.Codec) {
 	m.access.Sync(c)
 	m.sessions.Sync(c, len(m.templates), 2*max(len(m.templates), m.access.Len()))
 	m.told.sync(c)
+	m.budget.sync(c)
 	if c.Reading() && c.Err() == nil {
 		m.check(c)
 	}

@@ -62,6 +62,9 @@ func (p *text) summary(s *summary) {
 	if s.cut > 0 {
 		fmt.Fprintf(p.out, "of %s only the first %d bytes were scored\n", plural(uint64(s.cut), "line"), lineBytesMax)
 	}
+	if s.stats.Held > 0 {
+		fmt.Fprintf(p.out, "%s held back by --alert-budget\n", plural(s.stats.Held, "finding"))
+	}
 	if s.stats.ModelsEvicted > 0 {
 		fmt.Fprintf(p.out, "%s forgotten to keep within --max-models and --memory-limit\n", plural(s.stats.ModelsEvicted, "model"))
 	}

@@ -88,6 +88,8 @@ func scoreRows() []row {
 			counter: number(func(s *sample) uint64 { return s.Unscored })},
 		{name: "logscope_untagged_chunks_total", help: "Redelivered chunks shipped untagged, since what scoring said of them was evicted.", when: scoring,
 			counter: number(func(s *sample) uint64 { return s.Untagged })},
+		{name: "logscope_held_anomalies_total", help: "Findings that alert_budget held back.", when: scoring,
+			counter: number(func(s *sample) uint64 { return s.Engine.Held })},
 		{name: "logscope_mutes", help: "Entries of mute_file in force.", when: scoring,
 			gauge: number(func(s *sample) int { return s.Mutes })},
 		{name: "logscope_feedback_words", help: "What people said of findings and did not take back.", when: scoring,
