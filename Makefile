@@ -11,9 +11,11 @@ RUNS     ?= 5
 
 # Nested modules: what they need must not weigh on the plugin's own go.mod.
 NESTED := conf/grafana/gen test/wire test/bench test/view
+# One that needs a Loki as well.
+WITH_LOKI := test/grafana
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test unit race fuzz bench bench-drain bench-ship lint vuln gen eval e2e faults check clean
+.PHONY: help build demo test unit race fuzz bench bench-drain bench-ship lint vuln gen eval e2e grafana faults check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +40,7 @@ test: build ## all tests: units, nested modules, end to end with a real Loki, fa
 	$(GO) test $$($(GO) list ./... | grep -Ev '/test/(e2e|faults)$$')
 	@for m in $(NESTED); do echo "$(GO) test -C $$m ./..."; $(GO) test -C $$m ./... || exit 1; done
 	$(GO) run ./test/lokitest/lokibuild
+	$(GO) test -C $(WITH_LOKI) -count=1 -timeout 20m ./...
 	$(GO) test -count=1 -timeout 40m -v ./test/e2e
 	$(GO) test -count=1 -timeout 40m -v ./test/faults
 
@@ -67,7 +70,7 @@ lint: ## gofmt, vet, staticcheck, tidy modules
 	$(GO) vet ./...
 	$(TOOL) staticcheck ./...
 	$(GO) mod tidy -diff
-	@for m in $(NESTED) test/tools; do echo "$(GO) -C $$m mod tidy -diff"; $(GO) -C $$m mod tidy -diff || exit 1; done
+	@for m in $(NESTED) $(WITH_LOKI) test/tools; do echo "$(GO) -C $$m mod tidy -diff"; $(GO) -C $$m mod tidy -diff || exit 1; done
 
 vuln: ## known vulnerabilities in what is called; needs the database at vuln.go.dev
 	@if curl -sfm 10 -o /dev/null https://vuln.go.dev/index/modules.json.gz; then $(TOOL) govulncheck ./...; \
@@ -87,6 +90,11 @@ eval: bin/logscope ## accuracy tables, where the evaluation kit is at hand: make
 e2e: build ## the end-to-end tests alone
 	$(GO) run ./test/lokitest/lokibuild
 	$(GO) test -count=1 -timeout 40m -v ./test/e2e
+
+grafana: ## every query of the dashboards, alert rules and docs, on a real Loki and Prometheus' engine
+	$(GO) test -C conf/grafana/gen ./...
+	$(GO) run ./test/lokitest/lokibuild
+	$(GO) test -C $(WITH_LOKI) -count=1 -timeout 20m ./...
 
 faults: ## what may break around the plugin, broken: Loki, network, disk, process; also under sanitizers
 	$(GO) test -count=1 -timeout 20m -v ./test/faults

@@ -35,7 +35,7 @@ func startContainer(ctx context.Context, version string, opt Options) (*Server, 
 	}
 	defer os.RemoveAll(dir)
 	config := filepath.Join(dir, "loki.yaml")
-	if err := os.WriteFile(config, configuration("0.0.0.0", inside, 9095, "/loki"), 0o644); err != nil {
+	if err := os.WriteFile(config, configuration("0.0.0.0", inside, 9095, "/loki", opt.Ruler), 0o644); err != nil {
 		return nil, err
 	}
 	image := "grafana/loki:" + strings.TrimPrefix(version, "v")

@@ -30,6 +30,7 @@ type Entry struct {
 	Line     string
 	Stream   map[string]string // the stream's labels alone
 	Metadata map[string]string // structured metadata
+	Parsed   map[string]string // what the query itself made of the line
 }
 
 // Series is one series of a metric query: one point in an instant answer.
@@ -116,9 +117,10 @@ func parseEntry(value [3]json.RawMessage) (e Entry, err error) {
 	}
 	var more struct {
 		Metadata map[string]string `json:"structuredMetadata"`
+		Parsed   map[string]string `json:"parsed"`
 	}
 	err = json.Unmarshal(value[2], &more)
-	e.Metadata = more.Metadata
+	e.Metadata, e.Parsed = more.Metadata, more.Parsed
 	return e, err
 }
 

@@ -40,6 +40,9 @@ type Options struct {
 	AllowDocker bool
 	// Args are more flags for a Loki of its own, which go before what its configuration file says.
 	Args []string
+	// Ruler is the YAML of the configuration's section ruler, without its name; empty: there is no ruler's API.
+	// It is for a Loki of its own.
+	Ruler string
 	// Progress gets lines for people while Loki is built; nil: none are written.
 	Progress io.Writer
 }
@@ -99,7 +102,7 @@ func startBinary(ctx context.Context, binary, version string, opt Options) (*Ser
 		return nil, err
 	}
 	config := filepath.Join(dir, "loki.yaml")
-	if err := os.WriteFile(config, configuration("127.0.0.1", port, grpc, filepath.Join(dir, "data")), 0o644); err != nil {
+	if err := os.WriteFile(config, configuration("127.0.0.1", port, grpc, filepath.Join(dir, "data"), opt.Ruler), 0o644); err != nil {
 		return nil, err
 	}
 	s := &Server{
@@ -216,7 +219,11 @@ func FreePort() (int, error) {
 
 // configuration is the smallest one of a single process that keeps what it is
 // given, of whatever age, answers for it at once, and talks to nobody.
-func configuration(listen string, http, grpc int, data string) []byte {
+func configuration(listen string, http, grpc int, data, ruler string) []byte {
+	if ruler == "" {
+		ruler = "enable_api: false"
+	}
+	ruler = strings.ReplaceAll(strings.TrimSpace(ruler), "\n", "\n  ")
 	return fmt.Appendf(nil, `auth_enabled: false
 server:
   http_listen_address: %[1]s
@@ -265,8 +272,8 @@ limits_config:
   max_entries_limit_per_query: 200000
   split_queries_by_interval: 24h
 ruler:
-  enable_api: false
+  %[5]s
 analytics:
   reporting_enabled: false
-`, listen, http, grpc, data)
+`, listen, http, grpc, data, ruler)
 }

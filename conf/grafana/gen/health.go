@@ -110,16 +110,20 @@ func healthScoring(b *dashboard.DashboardBuilder) {
 	b.WithPanel(chart(frame{22, 12, 8, "Anomalies by reason", "Records flagged."}, "cps",
 		promRange("A", promRate("reason", "anomalies_total"), "{{reason}}")).
 		FillOpacity(40).Stacking(common.NewStackingConfigBuilder().Mode(common.StackingModeNormal).Group("A")))
-	b.WithPanel(chart(frame{23, 12, 8, "Findings without a line", "Silence, drift, ends of sessions, fleet; lost: they came faster than they could be written."}, "cps",
+	b.WithPanel(chart(frame{23, 12, 8, "Findings without a line, and those held back", "Silence, drift, ends of sessions, fleet; lost: they came faster than they could be written. Muted: feedback or mute_file keeps them quiet. Held back: over alert_budget."}, "cps",
 		promRange("A", promRate("kind", "events_total"), "{{kind}}"),
-		promRange("B", promRate("", "lost_events_total"), "lost")))
+		promRange("B", promRate("", "lost_events_total"), "lost"),
+		promRange("C", promRate("reason", "muted_anomalies_total"), "muted: {{reason}}"),
+		promRange("D", promRate("", "held_anomalies_total"), "held back by alert_budget")))
 	b.WithPanel(chart(frame{24, 12, 8, "Time to score a block", "A block is up to 16,384 records."}, "s",
 		promRange("A", quantile("0.5", "score_duration_seconds"), "half"),
 		promRange("B", quantile("0.99", "score_duration_seconds"), "99 of 100")))
-	b.WithPanel(chart(frame{25, 8, 8, "What was learned", "Models (streams), templates of all models, sessions followed."}, "short",
+	b.WithPanel(chart(frame{25, 8, 8, "What was learned", "Models (streams), templates of all models, sessions followed; what people said of findings, and mutes in force."}, "short",
 		promRange("A", sumOf("", metric("models", "")), "models"),
 		promRange("B", sumOf("", metric("templates", "")), "templates"),
-		promRange("C", sumOf("", metric("sessions", "")), "sessions")).
+		promRange("C", sumOf("", metric("sessions", "")), "sessions"),
+		promRange("D", sumOf("", metric("mutes", "")), "mutes in force"),
+		promRange("E", sumOf("", metric("feedback_words", "")), "words of feedback")).
 		ScaleDistribution(common.NewScaleDistributionConfigBuilder().Type(common.ScaleDistributionSymlog).Log(10).LinearThreshold(1)))
 	b.WithPanel(chart(frame{26, 8, 8, "Memory of what was learned", "memory_limit bounds it, 64 MiB by default."}, "bytes",
 		promRange("A", sumOf("instance", metric("model_memory_bytes", "")), "{{instance}}")))
@@ -129,7 +133,8 @@ func healthScoring(b *dashboard.DashboardBuilder) {
 		promRange("C", promRate("", "unscored_records_total"), "records unscored"),
 		promRange("D", promRate("", "untagged_chunks_total"), "chunks untagged"),
 		promRange("E", promRate("", "forgotten_label_sets_total"), "label sets forgotten"),
-		promRange("F", promRate("", "evicted_pushes_total"), "pushes evicted")))
+		promRange("F", promRate("", "evicted_pushes_total"), "pushes evicted"),
+		promRange("G", promRate("", "mask_timeouts_total"), "masks given up")))
 }
 
 // scores is a heatmap of a Prometheus histogram: cumulative buckets, so unlike heat its
