@@ -35,7 +35,7 @@ func stages(t *testing.T) []instructions.Stage {
 	for _, warning := range parsed.Warnings {
 		t.Errorf("%s: %s", dockerfile, warning.Short)
 	}
-	lint := linter.New(&linter.Config{ExperimentalAll: true, Warn: func(rule, description, _, message string, at []parser.Range) {
+	lint := linter.New(&linter.Config{Warn: func(rule, description, _, message string, at []parser.Range) {
 		t.Errorf("%s: %s: %s (%s), at %v", dockerfile, rule, message, description, at)
 	}})
 	all, _, err := instructions.Parse(parsed.AST, lint)

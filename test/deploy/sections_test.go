@@ -131,7 +131,7 @@ func checkConf(t *testing.T, name, text string) {
 // TestConfFiles checks every configuration that is mounted, shipped or shown.
 func TestConfFiles(t *testing.T) {
 	n := 0
-	for _, dir := range []string{"docker", "conf/kubernetes"} {
+	for _, dir := range []string{"docker"} {
 		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() || filepath.Ext(path) != ".conf" || strings.HasPrefix(d.Name(), "parsers") {
 				return err
