@@ -10,9 +10,9 @@ FUZZTIME ?= 20s
 RUNS     ?= 5
 
 # Nested modules: what they need must not weigh on the plugin's own go.mod.
-NESTED := conf/grafana/gen test/wire test/bench test/view
+NESTED := conf/grafana/gen test/wire test/bench test/view test/deploy
 # One that needs a Loki as well.
-WITH_LOKI := test/grafana test/deploy
+WITH_LOKI := test/grafana
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo test unit race fuzz bench bench-drain bench-ship lint vuln gen eval e2e grafana faults check clean
