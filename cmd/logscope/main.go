@@ -103,7 +103,7 @@ func newRoot(term terminal) *cobra.Command {
 	root.SetOut(term.out)
 	root.SetErr(term.err)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError(err) })
-	root.AddCommand(newScan(term), newServe(term), newFeedback(term), newGenerate(term), newHealth(term), newOptions(term), newVersion(term))
+	root.AddCommand(newScan(term), newServe(term), newPipe(term), newFeedback(term), newGenerate(term), newHealth(term), newOptions(term), newVersion(term))
 	for _, cmd := range append(root.Commands(), root) {
 		if check := cmd.Args; check != nil {
 			cmd.Args = func(cmd *cobra.Command, args []string) error {

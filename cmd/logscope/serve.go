@@ -6,17 +6,22 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/logscope/logscope/conf"
 	"github.com/logscope/logscope/plugin/metrics"
 	"github.com/logscope/logscope/plugin/serve"
+	"github.com/logscope/logscope/plugin/view"
 )
 
 // heapTarget is how much memory the garbage collector lets pile up at most,
 // within the 200 MB that serve should not exceed. It is no limit: what is needed is had.
 const heapTarget = 160 << 20
+
+// goodbyeTime is what browsers that watch have to answer the goodbye.
+const goodbyeTime = 500 * time.Millisecond
 
 func newServe(term terminal) *cobra.Command {
 	cmd := &cobra.Command{
@@ -72,10 +77,25 @@ func runServe(ctx context.Context, settings *conf.Settings, term terminal) (err 
 	if _, set := term.env("GOMEMLIMIT"); !set {
 		debug.SetMemoryLimit(heapTarget)
 	}
-	server, err := serve.New(serveConfig(settings), log)
+	cfg := serveConfig(settings)
+	var server *serve.Server
+	relay := func() []view.Source { return []view.Source{server.Relay()} }
+	hub, err := view.New(view.Config{
+		Threshold: cfg.Pipeline.Engine.Threshold, Origins: cfg.AllowedOrigins, AnyHost: cfg.Authenticated(), Log: log,
+		Score: view.ScoreBy(relay), Feedback: view.TeachBy(relay),
+	})
 	if err != nil {
 		return usageError(err)
 	}
+	cfg.View, cfg.Pipeline.Observer = hub.Handler(), hub
+	if server, err = serve.New(cfg, log); err != nil {
+		return usageError(err)
+	}
+	defer func() {
+		within, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbyeTime)
+		defer cancel()
+		_ = hub.Close(within) // whoever does not answer is cut off
+	}()
 	defer func() {
 		if closed := server.Close(); closed != nil {
 			err = errors.Join(err, fmt.Errorf("cannot close: %w", closed))

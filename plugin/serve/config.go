@@ -104,5 +104,8 @@ func exposed(listen string) bool {
 	return host != "localhost" && (ip == nil || !ip.IsLoopback())
 }
 
+// Authenticated says that senders, and browsers, must show credentials.
+func (c *Config) Authenticated() bool { return c.BasicAuthFile != "" || c.BearerTokenFile != "" }
+
 // PushURL is Loki's address as it may be shown.
 func (c *Config) PushURL() string { return loki.MaskURL(c.Pipeline.Loki.URL) }

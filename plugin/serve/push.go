@@ -27,6 +27,7 @@ const (
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+pathPush, s.taken(s.push))
+	mux.HandleFunc("POST "+pathOTLP, s.taken(s.otlp))
 	mux.HandleFunc("POST "+pathIngest, s.taken(s.ingest))
 	mux.HandleFunc("GET /ready", s.ready)
 	if s.cfg.View != nil {
@@ -125,6 +126,15 @@ func (s *Server) fail(w http.ResponseWriter, err error) {
 	s.plain(w, f.status, "logscope: "+f.text)
 }
 
+// statusOfFailure is the status that an error is answered with.
+func statusOfFailure(err error) int {
+	var f *failure
+	if errors.As(err, &f) {
+		return f.status
+	}
+	return http.StatusBadRequest
+}
+
 // request is a request whose body is there.
 type request struct {
 	*http.Request
@@ -155,7 +165,7 @@ func (s *Server) push(w http.ResponseWriter, r *request) error {
 	p := s.relayed(r)
 	p.Verbatim = r.known
 	p.Send.ContentType, p.Send.ContentEncoding = r.Header.Get("Content-Type"), r.Header.Get("Content-Encoding")
-	if r.media == "application/json" {
+	if r.media == mimeJSON {
 		p.Raw = func(int64) ([]byte, bool, error) {
 			raw, err := rawFromJSON(r.decoded)
 			return raw, false, err

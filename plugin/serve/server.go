@@ -47,6 +47,8 @@ type Server struct {
 	stopping atomic.Bool
 	requests atomic.Int64
 	warned   sync.Map // messages told once
+	blocks   atomic.Uint64
+	sockets  *Sockets
 }
 
 // New makes a Server. It opens no address.
@@ -77,7 +79,7 @@ func New(cfg Config, log *slog.Logger) (*Server, error) {
 // Relay is what the requests go through.
 func (s *Server) Relay() *pipeline.Relay { return s.relay }
 
-// Listen opens the address of the HTTP server, and says what is risky about it.
+// Listen opens the addresses, and says what is risky about them. It returns the HTTP server's.
 func (s *Server) Listen(ctx context.Context) (net.Listener, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", s.cfg.Listen)
@@ -91,6 +93,10 @@ func (s *Server) Listen(ctx context.Context) (net.Listener, error) {
 		case s.cfg.TLSCertFile == "":
 			s.log.Warn(fmt.Sprintf(msgNoTLS, l.Addr()))
 		}
+	}
+	if s.sockets, err = s.openSockets(ctx); err != nil {
+		_ = l.Close()
+		return nil, err
 	}
 	return l, nil
 }
@@ -111,6 +117,11 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	s.log.Info(fmt.Sprintf(msgListening, l.Addr(), s.cfg.PushURL()))
 	ended := make(chan error, 1)
 	go func() { ended <- s.http.Serve(l) }()
+	ctx, cancelSockets := context.WithCancel(ctx)
+	var sockets sync.WaitGroup
+	sockets.Go(func() { s.sockets.Serve(ctx) })
+	defer sockets.Wait()
+	defer cancelSockets()
 	select {
 	case err := <-ended:
 		return fmt.Errorf("cannot serve on %s: %w", s.cfg.Listen, err)
