@@ -173,13 +173,13 @@ func (c *client) send(ctx context.Context, d *draft) bool {
 	if err != nil {
 		return false // a frame of numbers and strings: cannot happen
 	}
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.hub.writeTimeout)
 	defer cancel()
 	return c.conn.Write(ctx, websocket.MessageText, text) == nil
 }
 
 func (c *client) ping(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.hub.writeTimeout)
 	defer cancel()
 	return c.conn.Ping(ctx) == nil
 }

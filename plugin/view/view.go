@@ -61,6 +61,8 @@ type Hub struct {
 	now     func() time.Time
 	handler http.Handler
 	asks    chan struct{} // one for each POST at work
+	// writeTimeout is the constant; tests have less time, or more.
+	writeTimeout time.Duration
 
 	mu      sync.Mutex
 	grids   grids
@@ -80,9 +82,12 @@ func New(cfg Config) (*Hub, error) {
 		cfg.Now = time.Now
 	}
 	h := &Hub{
-		cfg:     cfg,
-		now:     cfg.Now,
-		asks:    make(chan struct{}, asksMax),
+		cfg:  cfg,
+		now:  cfg.Now,
+		asks: make(chan struct{}, asksMax),
+
+		writeTimeout: writeTimeout,
+
 		grids:   newGrids(),
 		clients: map[*client]struct{}{},
 	}
@@ -107,9 +112,16 @@ func (h *Hub) Observe(s Seen) {
 		return
 	}
 	at := h.grids.turn(now)
-	flagged := h.count(s, at)
-	// Of more than the ring can hold only the last are copied.
-	skip := flagged + len(s.Events) - recentMax
+	if flagged := h.count(s, at); flagged+len(s.Events) > 0 {
+		h.keep(s, at, now, flagged+len(s.Events)-recentMax)
+	}
+	for c := range h.clients {
+		c.poke()
+	}
+}
+
+// keep copies the anomalies of a block but for the first skip of them, which the ring could not hold.
+func (h *Hub) keep(s Seen, at int64, now time.Time, skip int) {
 	for i := range s.Verdicts {
 		if !s.Verdicts[i].Anomaly {
 			continue
@@ -129,9 +141,6 @@ func (h *Hub) Observe(s Seen) {
 		} else {
 			h.recent.push(newEvent(h.grids.of(e.Stream, at).id, e, now))
 		}
-	}
-	for c := range h.clients {
-		c.poke()
 	}
 }
 

@@ -212,6 +212,7 @@ func TestALateBrowserSeesTheLastAnomalies(t *testing.T) {
 // TestASlowBrowser does not read while more comes than is held. It holds up nobody, and is told how many it missed.
 func TestASlowBrowser(t *testing.T) {
 	h, server := newHub(t, Config{})
+	h.writeTimeout = time.Minute // the machine may be slow, too
 	slow, quick := dial(t, server), dial(t, server)
 	slow.frame()
 	quick.frame()
@@ -255,6 +256,31 @@ func TestASlowBrowser(t *testing.T) {
 	}
 	if lost == 0 || got+lost != blocks*each {
 		t.Errorf("the slow one got %d and was told of %d lost; want some lost, together %d", got, lost, blocks*each)
+	}
+}
+
+// TestAStuckBrowserIsSentAway: one that takes nothing keeps no place that another could have.
+func TestAStuckBrowserIsSentAway(t *testing.T) {
+	h, server := newHub(t, Config{})
+	h.writeTimeout = 50 * time.Millisecond
+	dial(t, server).frame()
+	scores := make([]float64, 100)
+	for i := range scores {
+		scores[i] = 0.9
+	}
+	flood := block("api", scores...)
+	for i := range flood.Records {
+		flood.Records[i].Line = []byte(strings.Repeat("x", 4000))
+	}
+	left := func() int {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		return len(h.clients)
+	}
+	for deadline := time.Now().Add(patience); left() > 0; h.Observe(flood) {
+		if time.Now().After(deadline) {
+			t.Fatal("it still has its place")
+		}
 	}
 }
 
