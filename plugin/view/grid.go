@@ -51,6 +51,17 @@ func (g *grid) column(at int64) *column {
 	return c
 }
 
+// add counts records of one column.
+func (g *grid) add(at int64, sum *column, records int) {
+	c := g.column(at)
+	for row, n := range &sum.records {
+		c.records[row] += n
+	}
+	c.anomalies += sum.anomalies
+	g.records += uint64(records)
+	g.anomalies += uint64(sum.anomalies)
+}
+
 // appendSince appends the columns from a number on that hold something.
 func (g *grid) appendSince(dst []column, from, now int64) []column {
 	for at := max(from, now-columnsMax+1); at <= now; at++ {

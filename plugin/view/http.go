@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net"
@@ -33,15 +34,16 @@ type asset struct {
 func newHandler(h *Hub) (http.Handler, error) {
 	origins := http.NewCrossOriginProtection()
 	hosts := map[string]bool{"localhost": true}
-	for _, origin := range h.cfg.Origins {
-		if err := origins.AddTrustedOrigin(origin); err != nil {
-			return nil, err
+	for i, given := range h.cfg.Origins {
+		origin, host, err := asBrowsersSay(given)
+		if err == nil {
+			err = origins.AddTrustedOrigin(origin)
 		}
-		u, err := url.Parse(origin)
-		if err != nil || strings.ContainsAny(u.Host, "*?") {
-			return nil, fmt.Errorf("origin %q: want scheme and host, such as https://logs.example.com, and no pattern", origin)
+		if err != nil {
+			return nil, fmt.Errorf("origin %q: %w", given, err)
 		}
-		hosts[strings.ToLower(u.Hostname())] = true
+		h.cfg.Origins[i] = origin
+		hosts[host] = true
 	}
 	origins.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		refuse(w, http.StatusForbidden, "this comes from another site: only the page itself may ask")
@@ -69,6 +71,22 @@ func newHandler(h *Hub) (http.Handler, error) {
 	mux.HandleFunc("POST /score", h.serveScore)
 	mux.HandleFunc("POST /feedback", h.serveFeedback)
 	return secured(origins.Handler(mux), hosts, h.cfg.AnyHost), nil
+}
+
+// asBrowsersSay writes an origin as the header Origin has it: in lower case, without the port that is
+// understood. It returns the host, too.
+func asBrowsersSay(origin string) (said, host string, err error) {
+	u, err := url.Parse(strings.ToLower(origin))
+	if err != nil {
+		return "", "", err
+	}
+	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.ContainsAny(u.Host, "*?") {
+		return "", "", errors.New("want scheme and host, such as https://logs.example.com, and no pattern")
+	}
+	if port := u.Port(); port == "80" && u.Scheme == "http" || port == "443" && u.Scheme == "https" {
+		u.Host = strings.TrimSuffix(u.Host, ":"+port)
+	}
+	return u.String(), u.Hostname(), nil
 }
 
 // secured adds the headers that every answer has, and refuses hosts that may be somebody else's name

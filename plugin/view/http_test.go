@@ -1,14 +1,18 @@
 package view
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/coder/websocket"
 
@@ -119,7 +123,7 @@ func TestHosts(t *testing.T) {
 
 func TestOtherSitesMayNotAsk(t *testing.T) {
 	_, server := newHub(t, Config{
-		Origins: []string{"https://logs.example.com"},
+		Origins: []string{"https://Logs.example.com:443"},
 		Score: func(context.Context, string, []byte) (engine.Verdict, error) {
 			return engine.Verdict{Score: 0.1, Template: "x"}, nil
 		},
@@ -162,7 +166,7 @@ func TestOtherSitesMayNotAsk(t *testing.T) {
 }
 
 func TestOriginsThatAreNone(t *testing.T) {
-	for _, origin := range []string{"logs.example.com", "https://", "https://*.example.com", "https://a/b", "*", "null", ""} {
+	for _, origin := range []string{"logs.example.com", "https://", "https://*.example.com", "https://a/b", "ftp://a", "*", "null", ""} {
 		if _, err := New(Config{Origins: []string{origin}}); err == nil {
 			t.Errorf("%q: got no error", origin)
 		}
@@ -284,4 +288,56 @@ func TestFeedback(t *testing.T) {
 	if status, _, _ := do(t, "POST", server.URL+"/feedback", `{"id":1}`, asJSON, "Origin: https://evil.example"); status != 403 {
 		t.Errorf("got %d; want 403 for another site", status)
 	}
+}
+
+// FuzzScore: whatever is posted, the answer is JSON that holds no markup, and no fault.
+func FuzzScore(f *testing.F) {
+	h, err := New(Config{Score: func(_ context.Context, stream string, line []byte) (engine.Verdict, error) {
+		return engine.Verdict{Score: 0.5, Expected: stream, Observed: string(line)}, nil
+	}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add([]byte(`{"stream":"api","line":"<script>"}`))
+	f.Add([]byte(`{"stream":"\ud800","line":"\u0000"}`))
+	f.Add([]byte(`{"line":1e999}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest("POST", "http://localhost/score", bytes.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		h.Handler().ServeHTTP(w, r)
+		if w.Code != 200 && w.Code != 400 && w.Code != 413 {
+			t.Errorf("got %d; want 200, 400 or 413", w.Code)
+		}
+		if text := w.Body.Bytes(); !json.Valid(text) || bytes.ContainsAny(text, "<>&") || !utf8.Valid(text) {
+			t.Errorf("got %q; want JSON without markup", text)
+		}
+	})
+}
+
+// FuzzFrame: whatever a log has, a frame is JSON that holds no markup.
+func FuzzFrame(f *testing.F) {
+	f.Add("api", []byte("<script>alert(1)</script>"), "</b>&amp;")
+	f.Add("\xff", []byte("\x00\xc3("), "\u2028")
+	f.Fuzz(func(t *testing.T, stream string, line []byte, text string) {
+		h, err := New(Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.Observe(Seen{
+			Records:  []engine.Record{{Stream: stream, Line: line}},
+			Verdicts: []engine.Verdict{{Anomaly: true, Score: 0.9, Template: text, Explanation: text, Expected: text, Observed: text, Session: text}},
+			Events:   []engine.Event{{Stream: text}},
+		})
+		var d draft
+		h.draw(&client{next: 1}, &d)
+		data, err := d.encode()
+		if err != nil || !json.Valid(data) || bytes.ContainsAny(data, "<>&") || !utf8.Valid(data) {
+			t.Errorf("got %q, %v; want JSON without markup", data, err)
+		}
+		var back frame
+		if err := json.Unmarshal(data, &back); err != nil || len(back.New) != 2 {
+			t.Errorf("got %d anomalies, %v; want 2", len(back.New), err)
+		}
+	})
 }

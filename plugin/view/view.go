@@ -78,6 +78,7 @@ func New(cfg Config) (*Hub, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	cfg.Origins = slices.Clone(cfg.Origins)
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -146,34 +147,26 @@ func (h *Hub) keep(s Seen, at int64, now time.Time, skip int) {
 
 // count puts the block's scores into their cells and says how many records are anomalies.
 func (h *Hub) count(s Seen, at int64) (flagged int) {
-	var g *grid
-	var own, all *column
-	all = h.grids.all.column(at)
-	for i := range s.Verdicts {
-		if stream := s.Records[i].Stream; i == 0 || stream != s.Records[i-1].Stream {
-			g = h.grids.of(stream, at)
-			own = g.column(at)
+	for i := 0; i < len(s.Verdicts); {
+		// Records of one stream mostly come together.
+		var sum column
+		from, stream := i, s.Records[i].Stream
+		for ; i < len(s.Verdicts) && s.Records[i].Stream == stream; i++ {
+			v := &s.Verdicts[i]
+			sum.records[rowOf(v.Score)]++
+			if v.Anomaly {
+				sum.anomalies++
+			}
 		}
-		v := &s.Verdicts[i]
-		row := rowOf(v.Score)
-		own.records[row]++
-		all.records[row]++
-		g.records++
-		if v.Anomaly {
-			own.anomalies++
-			all.anomalies++
-			g.anomalies++
-			flagged++
-		}
+		flagged += int(sum.anomalies)
+		h.grids.of(stream, at).add(at, &sum, i-from)
+		h.grids.all.add(at, &sum, i-from)
 	}
 	for i := range s.Events {
-		g := h.grids.of(s.Events[i].Stream, at)
-		g.column(at).anomalies++
-		all.anomalies++
-		g.anomalies++
+		sum := column{anomalies: 1}
+		h.grids.of(s.Events[i].Stream, at).add(at, &sum, 0)
+		h.grids.all.add(at, &sum, 0)
 	}
-	h.grids.all.records += uint64(len(s.Verdicts))
-	h.grids.all.anomalies += uint64(flagged + len(s.Events))
 	return flagged
 }
 

@@ -22,7 +22,7 @@ import (
 func testShop(t *testing.T, b *tab) {
 	s := newShop(t)
 	rest := s.replay(t, 30*time.Second)
-	b.size(1280, 860, true)
+	b.size(1180, 700, true)
 	b.goTo(s.server.URL)
 	b.waitFor(`document.querySelectorAll("#list > li").length > 10`)
 	s.live(rest)
@@ -34,7 +34,7 @@ func testShop(t *testing.T, b *tab) {
 	b.waitFor(`document.getElementById("ask-answer").textContent.includes("Anomaly: parameter")`)
 	b.run(chromedp.Blur(chromedp.CSS("#ask-line")))
 	b.screenshot("live-view-dark")
-	b.size(1280, 860, false)
+	b.size(1180, 700, false)
 	b.screenshot("live-view-light")
 	b.size(390, 844, true)
 	b.screenshot("live-view-phone")
