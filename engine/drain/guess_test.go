@@ -24,6 +24,11 @@ type reading struct {
 func readings(m *Miner, line []byte, raw bool) (guessed, read reading) {
 	bare := *m
 	bare.guides, bare.head.old, bare.scan, bare.params = nil, outlines{}, scanner{}, nil
+	// Guess whether it pays or not.
+	m.head.old.trial, m.head.old.credit = trial{}, outlineCredit*outlineEvery
+	if m.guides != nil {
+		m.guides.trial, m.guides.credit = trial{}, guideCredit*guideEvery
+	}
 	var out Line
 	take := func(m *Miner) reading {
 		m.read(&out, line, raw)
@@ -91,6 +96,7 @@ func TestGuesses(t *testing.T) {
 			}
 			line = mutate(r, line, lines)
 		}
+		m.head.old.trial = trial{}
 		m.Parse(&out, lines[n], false)
 	}
 	if guided < len(lines) || recalled < len(lines)/4 {

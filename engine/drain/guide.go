@@ -12,10 +12,44 @@ const (
 	// Overhead is what a Miner takes at most beside its learned state, in bytes:
 	// 128 guides of about 160 each.
 	Overhead = guideSets * guideWays * 160
-	// guideCredit is how many guides are made without delay; later ones cost 16 lines each, so that a log of
+	// guideCredit is how many guides are made without delay; later ones cost 64 lines each, so that a log of
 	// ever new skeletons does not pay for guides that are of no use to it.
-	guideCredit, guideEvery = 256, 16
+	guideCredit, guideEvery = 256, 64
 )
+
+const (
+	// Guesses that were wrong cost more than none: where fewer than trialLeast of
+	// trialLines were right, the next trialRest lines go without.
+	trialLines, trialLeast, trialRest = 256, 160, 4096
+)
+
+// trial is whether guessing pays on a log.
+type trial struct {
+	tried, right, rest uint16
+}
+
+// on says whether to guess for the next line.
+func (t *trial) on() bool {
+	if t.rest > 0 {
+		t.rest--
+		return false
+	}
+	return true
+}
+
+// note counts a guess.
+func (t *trial) note(right bool) {
+	if right {
+		t.right++
+	}
+	if t.tried++; t.tried < trialLines {
+		return
+	}
+	if t.right < trialLeast {
+		t.rest = trialRest
+	}
+	t.tried, t.right = 0, 0
+}
 
 // guides remember how known skeletons go on, so that the constant words of a
 // line are compared with those of a guessed skeleton in one piece and not read
@@ -25,7 +59,8 @@ const (
 type guides struct {
 	sets   [guideSets][guideWays]guide
 	credit int
-	trial  scanner // reads the runs of a new guide
+	trial  trial
+	reader scanner // reads the runs of a new guide
 	line   []byte  // what it reads
 }
 
@@ -210,7 +245,7 @@ func isInert(tok string) bool {
 func (gs *guides) proves(text string, r run, out *run) bool {
 	words := text[r.from:r.to]
 	gs.line = append(append(gs.line[:0], words...), " 7"...)
-	s := &gs.trial
+	s := &gs.reader
 	s.reset(gs.line)
 	s.text(0, len(gs.line))
 	n := len(words)

@@ -60,6 +60,7 @@ type header struct {
 	times    int      // read so far
 	first    int      // where the first of them starts
 	hostRead bool
+	guessed  bool // its outlines were asked
 }
 
 // read finds the header of b.

@@ -168,13 +168,19 @@ func (m *Miner) Parse(out *Line, line []byte, raw bool) {
 // lookup finds the skeleton that was scanned: the guessed one, or by its text.
 func (m *Miner) lookup(message []byte) (at int32, ok bool) {
 	s := &m.scan
+	if !s.plain {
+		at, ok = m.known[string(s.skel)]
+		return at, ok
+	}
 	if s.guides != nil {
 		if g := &s.guides[s.way]; g.text == string(s.skel) && len(s.skel) > 0 && m.skeletons[g.at].text == g.text {
+			m.guides.trial.note(true)
 			return g.at, true
 		}
 	}
-	if at, ok = m.known[string(s.skel)]; ok && s.plain {
+	if at, ok = m.known[string(s.skel)]; ok {
 		m.guide(message, at)
+		m.guides.trial.note(false)
 	}
 	return at, ok
 }

@@ -8,7 +8,7 @@ const (
 	// outlineMax bounds the bytes of one, numbersMax the numbers that vary in it.
 	outlineMax, numbersMax = 120, 4
 	// A header costs outlineEvery lines to remember after the first outlineCredit.
-	outlineCredit, outlineEvery = 64, 16
+	outlineCredit, outlineEvery = 64, 64
 )
 
 // outline is a header that was read before. A line whose header differs from it
@@ -44,12 +44,13 @@ type waypoint struct {
 type outlines struct {
 	all    []outline
 	credit int
+	trial  trial
 }
 
 // recall takes the header from an outline.
 func (h *header) recall() bool {
 	b := h.b
-	if len(b) == 0 || b[0] == '<' {
+	if h.guessed = h.old.trial.on(); !h.guessed || len(b) == 0 || b[0] == '<' {
 		return false
 	}
 	t, end, before := &h.scratch, 0, -1
@@ -75,6 +76,7 @@ func (h *header) recall() bool {
 		if n > 0 {
 			h.old.all[n], h.old.all[n-1] = h.old.all[n-1], h.old.all[n]
 		}
+		h.old.trial.note(true)
 		return true
 	}
 	return false
@@ -142,10 +144,16 @@ func (h *header) settled(end, count int) {
 
 // remember makes an outline of the header that was read, as far as it is settled.
 func (h *header) remember() {
+	if !h.guessed {
+		return
+	}
+	if h.mark.end > 0 {
+		h.old.trial.note(false)
+	}
 	if h.old.credit < outlineCredit*outlineEvery {
 		h.old.credit++ // saved up
 	}
-	if h.mark.end == 0 || h.b[0] == '<' || h.old.credit < outlineEvery {
+	if h.mark.end == 0 || h.old.credit < outlineEvery {
 		return
 	}
 	h.old.credit -= outlineEvery
@@ -166,7 +174,7 @@ func (o *outline) make(h *header) bool {
 	}
 	stop := skipSpaces(b, end)
 	start := h.timeAtStart(at, &h.scratch)
-	if at != h.first || start == 0 || start > end || stop+2 > len(b) || stop > outlineMax {
+	if b[0] == '<' || at != h.first || start == 0 || start > end || stop+2 > len(b) || stop > outlineMax {
 		return false
 	}
 	if at > 0 && !isSpace(b[at-1]) && b[start] != b[at-1]+1+(b[at-1]>>6&1) {

@@ -98,7 +98,7 @@ type scanner struct {
 	guides *[guideWays]guide
 	way    int
 	next   int // its run that is expected next
-	// plain says that the line is free text; its guides are those of the set.
+	// plain says that the line is free text that may have a guide, in the set.
 	plain bool
 	set   int
 	// user is nil without masks of the user's own.
@@ -137,9 +137,11 @@ func (s *scanner) scan(line []byte, forced int, gs *guides) {
 		s.end(end)
 		i = skipSpaces(line, end)
 	}
-	s.plain, s.set = true, guideSet(line, i)
-	if gs != nil {
-		s.guides = &gs.sets[s.set]
+	if s.plain = gs == nil || gs.trial.on(); s.plain {
+		s.set = guideSet(line, i)
+		if gs != nil {
+			s.guides = &gs.sets[s.set]
+		}
 	}
 	i = s.text(i, min(len(line), scanMax))
 	s.tail(i)
