@@ -221,15 +221,29 @@ func isLogfmt(b []byte, i int) bool {
 
 // keyAt is the index behind the = of key= at i, zero if none stands there.
 func keyAt(b []byte, i int) int {
-	p := i
-	for p < len(b) && p < i+keyMax && (isAlnum(b[p]) || b[p] == '_' || b[p] == '.' || b[p] == '-' || b[p] == '@' || b[p] == '/') {
-		p++
-	}
-	if p == i || p >= len(b) || b[p] != '=' || !isAlpha(b[i]) && b[i] != '_' && b[i] != '@' {
+	if i >= len(b) || !isAlpha(b[i]) && b[i] != '_' && b[i] != '@' {
 		return 0
 	}
-	return p + 1
+	for n, c := range b[i:min(len(b), i+keyMax+1)] {
+		switch {
+		case keySigns[c]:
+		case c == '=':
+			return i + n + 1
+		default:
+			return 0
+		}
+	}
+	return 0
 }
+
+// keySigns are what a key is written with.
+var keySigns = func() (t [256]bool) {
+	for c := range t {
+		b := byte(c)
+		t[c] = isAlnum(b) || b == '_' || b == '.' || b == '-' || b == '@' || b == '/'
+	}
+	return t
+}()
 
 // logfmtValue is the end of the value at i.
 func logfmtValue(b []byte, i int) int {

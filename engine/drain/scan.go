@@ -363,6 +363,18 @@ func (s *scanner) integer(b []byte, i int) int {
 	return stop
 }
 
+// span is where the signs of a word that go on at b[i] end, at the latest at a dot or colon, and what was seen.
+func span(b []byte, i int, seen uint8) (int, uint8) {
+	for n, c := range b[i:] {
+		k := classes[c]
+		if k&^dot == 0 {
+			return i + n, seen
+		}
+		seen |= k
+	}
+	return len(b), seen
+}
+
 // word scans the word that starts at b[i].
 func (s *scanner) word(b []byte, i int) int {
 	if isDigit(b[i]) {
@@ -372,14 +384,16 @@ func (s *scanner) word(b []byte, i int) int {
 	}
 	var seen uint8
 	colons, end := 0, i
-	for end < len(b) {
-		k := classes[b[end]]
-		if k&^dot != 0 {
-			seen |= k
-			end++
-			continue
+	for {
+		if end, seen = span(b, end, seen); end == len(b) {
+			break
 		}
-		if k == 0 {
+		if b[end] == '.' {
+			if end > i && end+1 < len(b) && b[end+1] == '.' && isAlnum(b[end-1]) {
+				break // leaders: threshold.....5
+			}
+			seen |= dot
+		} else {
 			if b[end] != ':' || !colonInside(b, i, end, seen, colons) {
 				break
 			}
@@ -387,10 +401,7 @@ func (s *scanner) word(b []byte, i int) int {
 			if end+2 < len(b) && b[end+1] == '/' && b[end+2] == '/' {
 				return s.url(b, i, end)
 			}
-		} else if end > i && end+1 < len(b) && b[end+1] == '.' && isAlnum(b[end-1]) {
-			break // leaders: threshold.....5
 		}
-		seen |= k
 		end++
 	}
 	stop := end
