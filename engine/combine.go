@@ -23,6 +23,8 @@ const (
 	// orderCut is the calibrated surprise from which a session's order is odd:
 	// at most one session in 200.
 	orderCut = 5.3
+	// toldScore is the score of a repeat, as a share of the threshold.
+	toldScore = 0.99
 	// quietSpan is how long repeats of a finding are swallowed.
 	quietSpan = 600 * detect.Second
 )
@@ -103,7 +105,8 @@ func (m *model) decide(v *Verdict, t *detect.Template, f detect.Finding, now int
 	about := m.subject(t, f)
 	if m.repeated(t, f.Code, now) {
 		m.told.repeat(&about, v.Score, v.Time)
-		v.Anomaly, v.Reason = false, ReasonNone
+		// What was told ranks below what is news.
+		v.Anomaly, v.Reason, v.Score = false, ReasonNone, min(v.Score, toldScore*m.cfg.Threshold)
 		t.Quiet[f.Code] = now + quietSpan
 		return
 	}

@@ -121,14 +121,6 @@ func (m *model) explainRoute(v *Verdict) {
 	v.Observed = quote(string(m.access.Method()) + " " + string(m.access.URL()))
 }
 
-func (m *model) explainRequest(v *Verdict) {
-	field, text, sum, limit := m.access.Weird()
-	v.Explanation = fmt.Sprintf("the %s %s of this request is spelled unlike those before: its oddest characters are less likely than those of 99 in 100 requests (%s%% of the limit). Decode it and look for an injection or a probe.",
-		field, quote(string(text)), number(math.Floor(100*sum/limit)))
-	v.Expected = fmt.Sprintf("a %s spelled like those before", field)
-	v.Observed = quote(string(text))
-}
-
 // slotName names a slot for people: by its key where it has one.
 func (m *model) slotName(i int) string {
 	if key := m.tested[i].Key; len(key) > 0 {

@@ -100,8 +100,8 @@ func (m *model) subject(t *detect.Template, f detect.Finding) subject {
 	case detect.Transition:
 		s.value = "after " + m.stepName(2*int(m.prev))
 	case detect.Request:
-		field, text, _, _ := m.access.Weird()
-		s.value = field + " " + string(text)
+		odd, _ := m.access.Odd()
+		s.value = m.oddPlace(&odd) + " " + string(odd.What)
 	case detect.Outlier, detect.NewValue, detect.NewNetwork:
 		m.slotSubject(&s, t, f, route)
 	}

@@ -40,11 +40,12 @@ type model struct {
 	// names are the texts of templates, for silences of evicted clusters' sake.
 	names []name
 
-	// scratch of the record being scored: request says that it is one, params
-	// are those tested, step is what it is to its session.
+	// scratch of the record being scored: request says that it is one, asked what
+	// it asks for, params are those tested, step is what it is to its session.
 	line    drain.Line
 	tested  []drain.Param
 	request bool
+	asked   detect.Finding
 	step    int
 	veto    []detect.Finding // must not be raised about it
 	word    *Feedback        // that called it anomalous
@@ -182,9 +183,19 @@ func (m *model) template(c *drain.Cluster, params int) *detect.Template {
 	return t
 }
 
-// test asks every detector and returns the most surprising finding and the
-// state that it is about: the template's, or the route's of a web request.
+// test asks the detectors. A web request that is no finding ranks by what it
+// asks for: that a template or a value is a little rare says nothing there.
 func (m *model) test(t *detect.Template, now int64) (*detect.Template, detect.Finding) {
+	about, f := m.testAll(t, now)
+	if m.request && f.Nats < scoreNats {
+		f = m.asked
+	}
+	return about, f
+}
+
+// testAll asks every detector and returns the most surprising finding and the
+// state that it is about: the template's, or the route's of a web request.
+func (m *model) testAll(t *detect.Template, now int64) (*detect.Template, detect.Finding) {
 	m.tested, m.step = m.line.Params, 2*m.line.Cluster.Index
 	about := t
 	var f detect.Finding
@@ -192,6 +203,7 @@ func (m *model) test(t *detect.Template, now int64) (*detect.Template, detect.Fi
 		m.tested = m.access.Params()
 		route, at, room := m.access.Route()
 		f = m.better(f, detect.Finding{Code: detect.Request, Nats: scoreNats * m.access.Test()})
+		m.asked = f
 		if route != nil {
 			about, m.step = route, 2*at+1
 		} else if room && t.Count > 0 {

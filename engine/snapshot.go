@@ -16,7 +16,7 @@ import (
 //
 //	offset  size  what
 //	0       8     "LOGSCOPE", the magic
-//	8       4     version, 8
+//	8       4     version, 9
 //	12      8     length n of the payload
 //	20      n     payload
 //	20+n    8     xxhash64 of all bytes before
@@ -48,7 +48,7 @@ import (
 //	  ...      pooled counts of parameters (detect.Params.Sync)
 //	  193      order of templates (detect.Order.Sync)
 //	  ...      the stream's own gaps (detect.Gaps.Sync)
-//	  ...      routes and characters of requests (detect.Access.Sync)
+//	  ...      requests: routes, statuses, what a site asks for (detect.Access.Sync)
 //	  ...      sessions: flows, pool, free places (detect.Sessions.Sync)
 //	  4 + ...  findings told lately: template 8, reason 1, variable 1, value 4 + n,
 //	           level 8, score 8, count 8, first and last 8 + 8, repeats not told 4,
@@ -60,7 +60,7 @@ import (
 // before it allocates.
 const (
 	snapshotMagic   = "LOGSCOPE"
-	snapshotVersion = 8
+	snapshotVersion = 9
 	snapshotHeader  = 20
 	snapshotSum     = 8
 	// streamMax bounds the name of a stream in a snapshot.

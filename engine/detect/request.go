@@ -18,6 +18,12 @@ type request struct {
 	route                        uint64
 }
 
+// Keys of the parameters of a request.
+var (
+	clientKey  = []byte("client")
+	numberKeys = [...][]byte{[]byte("status"), []byte("size"), []byte("duration")}
+)
+
 // methods that make a quoted string a request.
 var methods = [...]string{"GET", "POST", "PUT", "HEAD", "DELETE", "OPTIONS", "PATCH", "TRACE", "TRACK", "PROPFIND", "CONNECT"}
 
@@ -41,7 +47,7 @@ func (r *request) parse(line []byte) bool {
 	rest = rest[min(end+1, len(rest)):]
 	r.params, r.referrer, r.agent = r.params[:0], nil, nil
 	if i := bytes.IndexByte(line, ' '); i > 0 && i < at {
-		r.params = append(r.params, drain.Param{Value: line[:i], Kind: clientKind(line[:i]), Num: math.NaN(), Key: []byte("client")})
+		r.params = append(r.params, drain.Param{Value: line[:i], Kind: clientKind(line[:i]), Num: math.NaN(), Key: clientKey})
 	}
 	r.fields(rest)
 	r.route = routeOf(r.method, r.url)
@@ -51,9 +57,8 @@ func (r *request) parse(line []byte) bool {
 // fields reads what follows the request: numbers become parameters, the first
 // quoted string is the referrer, the second the agent.
 func (r *request) fields(rest []byte) {
-	names := [...]string{"status", "size", "duration"}
 	numbers, quoted := 0, 0
-	for len(rest) > 0 && numbers < len(names) {
+	for len(rest) > 0 && numbers < len(numberKeys) {
 		switch {
 		case rest[0] == ' ':
 			rest = rest[1:]
@@ -74,7 +79,7 @@ func (r *request) fields(rest []byte) {
 			end = len(rest)
 		}
 		if v, ok := decimal(rest[:end]); ok {
-			r.params = append(r.params, drain.Param{Value: rest[:end], Kind: drain.Number, Num: v, Key: []byte(names[numbers])})
+			r.params = append(r.params, drain.Param{Value: rest[:end], Kind: drain.Number, Num: v, Key: numberKeys[numbers]})
 			numbers++
 		}
 		rest = rest[end:]
@@ -169,54 +174,4 @@ func routeOf(method, url []byte) uint64 {
 		url = url[end:]
 	}
 	return xxhash.Sum64(key)
-}
-
-// decode appends src with %xx taken back, twice, and folded to some 40
-// classes: letters lower, digits 0, what is not printable ASCII a single class.
-func decode(dst, src []byte) []byte {
-	src = src[:min(len(src), urlMax)]
-	start := len(dst)
-	dst = unescape(dst, src)
-	once := dst[start:]
-	if bytes.IndexByte(once, '%') >= 0 {
-		dst = dst[:start+len(unescape(once[:0], once))]
-	}
-	for i := start; i < len(dst); i++ {
-		switch c := dst[i]; {
-		case c >= 'A' && c <= 'Z':
-			dst[i] = c + 'a' - 'A'
-		case c >= '0' && c <= '9':
-			dst[i] = '0'
-		case c < ' ' || c > '~':
-			dst[i] = 1
-		}
-	}
-	return dst
-}
-
-// unescape may work in place: it never writes ahead of what it reads.
-func unescape(dst, src []byte) []byte {
-	for i := 0; i < len(src); i++ {
-		c := src[i]
-		if c == '%' && i+2 < len(src) {
-			if hi, lo := hexOf(src[i+1]), hexOf(src[i+2]); hi >= 0 && lo >= 0 {
-				c = byte(hi<<4 | lo)
-				i += 2
-			}
-		}
-		dst = append(dst, c)
-	}
-	return dst
-}
-
-func hexOf(c byte) int {
-	switch {
-	case c >= '0' && c <= '9':
-		return int(c - '0')
-	case c >= 'a' && c <= 'f':
-		return int(c-'a') + 10
-	case c >= 'A' && c <= 'F':
-		return int(c-'A') + 10
-	}
-	return -1
 }

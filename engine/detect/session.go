@@ -131,6 +131,9 @@ func identifier(p *drain.Param) []byte {
 		for len(v) > 0 && (v[len(v)-1] == '"' || v[len(v)-1] == '\'') {
 			v = v[:len(v)-1]
 		}
+		if bytes.Contains(v, []byte("://")) {
+			return nil // an address is a place that many come from
+		}
 	case drain.Number:
 		if len(v) < 5 {
 			return nil

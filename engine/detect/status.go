@@ -22,12 +22,20 @@ type status struct {
 	quiet int64
 }
 
+// status returns the status of the request's answer and its text, 0 where there is none.
+func (r *request) status() (code uint16, text []byte) {
+	for i := range r.params {
+		if p := &r.params[i]; string(p.Key) == "status" && p.Num >= 100 && p.Num < 1000 {
+			return uint16(p.Num), p.Value
+		}
+	}
+	return 0, nil
+}
+
 // statusOf returns the request's status if it is one of failure, else 0.
 func (r *request) statusOf() uint16 {
-	for i := range r.params {
-		if p := &r.params[i]; string(p.Key) == "status" && p.Num >= statusLeast && p.Num < 1000 {
-			return uint16(p.Num)
-		}
+	if code, _ := r.status(); code >= statusLeast {
+		return code
 	}
 	return 0
 }
