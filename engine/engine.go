@@ -27,6 +27,7 @@ type Engine struct {
 	stats  Stats
 	events []Event
 	book   *book
+	master master
 	// scratch of Score: the model of each record, and the models of the block.
 	block   []*model
 	settle  []*model
@@ -66,6 +67,7 @@ func (e *Engine) Score(dst []Verdict, recs []Record) []Verdict {
 		e.stats.Records++
 		if v.Anomaly {
 			e.stats.Anomalies++
+			e.master.note(e, e.block[i], v.Reason, v.Time)
 		}
 	}
 	for _, m := range e.settle {

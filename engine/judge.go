@@ -249,4 +249,5 @@ func (m *model) raise(e *Engine, ev Event) {
 	ev.About = m.told.tell(&s, ev.Score, ev.Time)
 	ev.Explanation += ev.About.repeats()
 	e.raise(ev)
+	e.master.note(e, m, ev.Reason, ev.Time)
 }

@@ -36,6 +36,7 @@ type model struct {
 	deadlines []int64
 	due       int64
 	told      ledger
+	strange   strangeness
 	budget    budget
 	// names are the texts of templates, for silences of evicted clusters' sake.
 	names []name

@@ -34,6 +34,11 @@ import (
 //	  4 + n    value
 //	  8 + 1    level, opinion
 //	  8        when it was given
+//	4 + ...  minutes in which models were strange; each:
+//	  8        the minute, since 1970
+//	  4 + ...  models: name of the stream 4 + n, reason 1
+//	8        findings that the master has taken
+//	4 + 16 * n  episodes in which many were strange: first and last minute
 //	4        number of models; then each, the least recently used first:
 //	  4 + n    name of the stream
 //	  4 + n    state of the miner (drain.Miner.AppendState)
@@ -55,6 +60,7 @@ import (
 //	           first and last of these 8 + 8, whether value and level are one 1
 //	  48       alert budget: moment of the last finding, rate, weight, sum and squares of heights, integral
 //	  4 + ...  moments of its alarms, 8 each
+//	  8 + 8    minutes in which the model was strange, moment of the last one
 //
 // Everything is bounded by the limits of the packages; a reader refuses more
 // before it allocates.
@@ -81,6 +87,7 @@ func (e *Engine) Snapshot(dst []byte) []byte {
 	c := sketch.NewWriter(dst)
 	c.U64(&e.seq)
 	e.book.sync(c)
+	e.master.sync(c)
 	n := uint32(len(e.models))
 	c.U32(&n)
 	for el := e.recent.Back(); el != nil; el = el.Prev() {
@@ -107,6 +114,7 @@ func (e *Engine) Restore(data []byte) error {
 	c := sketch.NewReader(payload)
 	c.U64(&fresh.seq)
 	fresh.book.sync(c)
+	fresh.master.sync(c)
 	var n uint32
 	c.U32(&n)
 	for i := uint32(0); i < n && c.Err() == nil; i++ {
@@ -148,7 +156,7 @@ func Open(data []byte) (*Engine, error) {
 func (e *Engine) adopt(fresh *Engine) {
 	e.models, e.recent, e.seq, e.last = fresh.models, fresh.recent, fresh.seq, nil
 	fresh.book.mutes, fresh.book.muted, fresh.book.held = e.book.mutes, e.book.muted, e.book.held
-	e.book = fresh.book
+	e.book, e.master = fresh.book, fresh.master
 	for el := e.recent.Front(); el != nil; el = el.Next() {
 		el.Value.(*model).cfg = &e.cfg
 	}
@@ -212,6 +220,8 @@ func (m *model) sync(c *sketch.Codec) {
 	m.sessions.Sync(c, len(m.templates), 2*max(len(m.templates), m.access.Len()))
 	m.told.sync(c)
 	m.budget.sync(c)
+	c.F64(&m.strange.minutes)
+	c.I64(&m.strange.at)
 	if c.Reading() && c.Err() == nil {
 		m.check(c)
 	}

@@ -152,7 +152,9 @@ func (p *Pipeline) encodeEvent(w *work, batch *loki.Batch, e *engine.Event, set 
 	kind := variant{set: set, reason: e.Reason, bucket: bucketOf(e.Score), event: 1 + uint8(e.Kind)}
 	made := p.shaper.annotated(w, kind)
 	meta := appendVerdict(w.meta[:0], &e.Verdict)
-	meta = append(meta, loki.Label{Name: metaStream, Value: capText(e.Stream)})
+	if e.Stream != "" { // a finding about the fleet is of none
+		meta = append(meta, loki.Label{Name: metaStream, Value: capText(e.Stream)})
+	}
 	meta = append(meta, made.more...)
 	if p.cfg.Annotate == AnnotateLine {
 		w.line = appendToLine(append(w.line[:0], e.Explanation...), &e.Verdict)
