@@ -32,6 +32,9 @@ type source struct {
 	lines                    []line
 }
 
+// edgeNode ships with "forward sampled" and "annotate line".
+const edgeNode = "edge-1"
+
 func (s *source) add(at time.Time, format string, args ...any) {
 	s.lines = append(s.lines, line{at, fmt.Sprintf(format, args...)})
 }
@@ -54,7 +57,7 @@ func replay(end time.Time) []*source {
 	for i, node := range nodes {
 		all = append(all, checkout(node, begin, end, uint64(i)))
 	}
-	all = append(all, web(begin, end), jobs(begin, end), mail(begin, end), sensors(begin, end), reports(begin, end))
+	all = append(all, web(begin, end), jobs(begin, end), mail(begin, end), sensors(begin, end), reports(begin, end), edge(begin, end))
 	for _, s := range all {
 		slices.SortStableFunc(s.lines, func(a, b line) int { return a.at.Compare(b.at) })
 	}
@@ -168,7 +171,15 @@ func reports(begin, end time.Time) *source {
 	return s
 }
 
-// fleetFinding is what logscope writes of many services turning strange at once, as annotate.go does it. It is
+// edge is shipped as a sample, and to a Loki of old as it were: what was found stands in the line.
+func edge(begin, end time.Time) *source {
+	s := &source{node: edgeNode, namespace: "plant", service: "edge"}
+	s.every(begin, end, time.Second, func(i int) string { return fmt.Sprintf("INFO packet %d forwarded in %d us", 4000+i, 80+i%40) })
+	s.add(end.Add(-4*time.Minute), "ERROR uplink lost carrier, %d packets dropped", 17)
+	return s
+}
+
+// fleetText is what logscope writes of many services turning strange at once, as annotate.go does it. It is
 // pushed as it is: what makes the engine raise one is another test's matter.
 const fleetText = "3 of 7 streams turned strange within a minute: shop/checkout, shop/web, plant/sensors. Look at what they share."
 
@@ -186,10 +197,13 @@ func startPlugins(t *testing.T, url, listen string) *plugins {
 	servers := &metrics.Servers{}
 	dir := t.TempDir()
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	for i, node := range nodes {
+	for i, node := range append(slices.Clone(nodes), edgeNode) {
 		options := map[string]string{
 			"url": url, "labels": "job=replay, namespace=$namespace, service=$service, node=$node",
 			"state_file": fmt.Sprintf("%s/state-%d", dir, i), "state_interval": "1s",
+		}
+		if node == edgeNode {
+			options["forward"], options["annotate"] = "sampled", "line"
 		}
 		settings, err := conf.Load(conf.Plugin, func(name string) (string, bool) {
 			value, ok := options[name]

@@ -38,7 +38,7 @@ func TestGrafana(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.ruler = newRuler(t, r.root)
-	if r.loki, err = lokitest.Start(t.Context(), lokitest.Options{Progress: os.Stderr, Ruler: r.ruler.configuration()}); err != nil {
+	if r.loki, err = lokitest.Start(t.Context(), lokitest.Options{Progress: os.Stderr, Ruler: r.ruler.section}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.loki.Stop)
@@ -56,6 +56,10 @@ func TestGrafana(t *testing.T) {
 		{"ruler", testRuler},
 		{"prometheus", testPrometheusRules},
 		{"alerts", testGrafanaAlerts},
+		{"docs", testDocs},
+		{"configurations", testConfigurations},
+		{"names", testNames},
+		{"provisioning", testProvisioning},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, r) })
 	}

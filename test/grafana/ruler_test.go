@@ -30,8 +30,9 @@ const lokiRules = "conf/loki/rules/logscope.yaml"
 // ruler is Loki's ruler with the rules of conf/loki, and what it talks to: an
 // Alertmanager and a Prometheus that take remote_write, both of the test.
 type ruler struct {
-	dir   string
-	peers *httptest.Server
+	dir     string
+	section string // ruler of Loki's configuration
+	peers   *httptest.Server
 
 	mu       sync.Mutex
 	alerts   map[string]map[string]string // annotations by name of the alert
@@ -64,26 +65,24 @@ func newRuler(t *testing.T, root string) *ruler {
 	mux.HandleFunc("POST /api/v1/write", r.takeSamples)
 	r.peers = httptest.NewServer(mux)
 	t.Cleanup(r.peers.Close)
+	page, err := os.ReadFile(filepath.Join(root, "docs/grafana.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.configure(t, string(page))
 	return r
 }
 
-// configuration is the section ruler of Loki's configuration.
-func (r *ruler) configuration() string {
-	return fmt.Sprintf(`enable_api: true
-rule_path: %[1]s/scratch
-storage:
-  type: local
-  local:
-    directory: %[1]s/rules
-alertmanager_url: %[2]s
-wal:
-  dir: %[1]s/wal
-remote_write:
-  enabled: true
-  clients:
-    test:
-      url: %[2]s/api/v1/write
-`, r.dir, r.peers.URL)
+// configure makes the section of docs/grafana.md one of this machine: its directories and its peers.
+func (r *ruler) configure(t *testing.T, page string) {
+	t.Helper()
+	block, ok := strings.CutPrefix(blocks(page, "loki")[0], "ruler:\n")
+	if !ok {
+		t.Fatal("docs/grafana.md has no configuration of Loki's ruler")
+	}
+	local := strings.NewReplacer("/tmp/loki", r.dir+"/scratch", "/etc/loki/rules", filepath.Join(r.dir, "rules"),
+		"http://alertmanager:9093", r.peers.URL, "http://prometheus:9090", r.peers.URL)
+	r.section = strings.ReplaceAll(local.Replace(strings.TrimPrefix(block, "  ")), "\n  ", "\n")
 }
 
 func (r *ruler) takeAlerts(w http.ResponseWriter, req *http.Request) {

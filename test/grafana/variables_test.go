@@ -32,7 +32,7 @@ func testVariables(t *testing.T, r *rig) {
 	want := map[string][]string{
 		"logscope-overview namespace": {"plant", "shop"},
 		"logscope-service namespace":  {"plant", "shop"},
-		"logscope-service service":    {"checkout", "jobs", "mail", "replay", "reports", "sensors", "web"},
+		"logscope-service service":    {"checkout", "edge", "jobs", "mail", "replay", "reports", "sensors", "web"},
 		"logscope-service reason":     {"access", "drift", "fleet", "frequency", "incomplete", "novelty", "parameter", "sequence", "silence"},
 		"logscope-health job":         {"logscope"},
 		"logscope-health instance":    {"node-1:2021"},
