@@ -214,6 +214,7 @@ func (r *Relay) Stats() Stats {
 	for _, p := range r.shards[1:] {
 		s.add(p.Stats())
 	}
+	s.RetryChunks, s.RetryBytes = r.memory.size()
 	return s
 }
 

@@ -86,13 +86,16 @@ type relayMemory struct {
 	known   map[uint64]*list.Element // of *relayKnown
 	waiting list.List                // not answered for good; least recently seen first
 	done    list.List
-	bytes   int64 // of what was told
+	// heavy are those of which there was something to tell, the done ones first: oldest first in each.
+	heavy [2]list.List // of *relayKnown
+	bytes int64        // of what was told
 }
 
 type relayKnown struct {
 	key   uint64
 	told  *relayTold
 	bytes int64
+	heavy *list.Element // nil: nothing was told
 	done  bool
 }
 
@@ -132,8 +135,7 @@ func (m *relayMemory) settle(key uint64, told *relayTold, final bool) {
 		return
 	}
 	k := el.Value.(*relayKnown)
-	m.bytes += told.bytes() - k.bytes
-	k.bytes = told.bytes()
+	m.lighten(k)
 	if final && !k.done {
 		m.waiting.Remove(el)
 		k.done = true
@@ -142,24 +144,45 @@ func (m *relayMemory) settle(key uint64, told *relayTold, final bool) {
 			m.remove(m.done.Front())
 		}
 	}
-	m.limit(&m.done)
-	m.limit(&m.waiting)
+	if k.bytes = told.bytes(); k.bytes > 0 {
+		m.bytes += k.bytes
+		k.heavy = m.heavyOf(k).PushBack(k)
+	}
+	m.limit()
 }
 
-// limit takes what was told of the oldest ones of a list away while there is too much: these go
-// untagged if they come again, but are still known to be scored.
-func (m *relayMemory) limit(l *list.List) {
-	for el := l.Front(); el != nil && m.bytes > toldBytesMax; el = el.Next() {
-		k := el.Value.(*relayKnown)
-		if k.bytes == 0 {
-			continue
+// limit takes what was told of the oldest pushes away while there is too much: these go untagged if
+// they come again, but are still known to be scored.
+func (m *relayMemory) limit() {
+	for m.bytes > toldBytesMax {
+		el := m.heavy[0].Front()
+		if el == nil {
+			el = m.heavy[1].Front()
 		}
-		m.bytes -= k.bytes
-		k.bytes = 0
+		k := el.Value.(*relayKnown)
+		m.lighten(k)
 		closed := make(chan struct{})
 		close(closed)
 		k.told = &relayTold{ready: closed, now: k.told.now, timeless: k.told.timeless, records: k.told.records, untagged: true}
 	}
+}
+
+// lighten takes the bytes of k out of the account.
+func (m *relayMemory) lighten(k *relayKnown) {
+	if k.heavy == nil {
+		return
+	}
+	m.heavyOf(k).Remove(k.heavy)
+	m.bytes -= k.bytes
+	k.heavy, k.bytes = nil, 0
+}
+
+// heavyOf is the list of heavy that k belongs to.
+func (m *relayMemory) heavyOf(k *relayKnown) *list.List {
+	if k.done {
+		return &m.heavy[0]
+	}
+	return &m.heavy[1]
 }
 
 // forget is for a push that could not be read.
@@ -173,9 +196,9 @@ func (m *relayMemory) forget(key uint64) {
 
 func (m *relayMemory) remove(el *list.Element) {
 	k := el.Value.(*relayKnown)
+	m.lighten(k)
 	m.listOf(k).Remove(el)
 	delete(m.known, k.key)
-	m.bytes -= k.bytes
 }
 
 func (m *relayMemory) listOf(k *relayKnown) *list.List {

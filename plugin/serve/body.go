@@ -47,12 +47,13 @@ const (
 type claim struct {
 	ctx   context.Context
 	from  *semaphore.Weighted
+	wait  time.Duration // at most, for each part
 	bytes int64
 }
 
 // more asks for n more bytes.
 func (c *claim) more(n int64) *failure {
-	ctx, cancel := context.WithTimeout(c.ctx, inflightWait)
+	ctx, cancel := context.WithTimeout(c.ctx, c.wait)
 	defer cancel()
 	if c.from.Acquire(ctx, n) != nil {
 		return &failure{http.StatusServiceUnavailable, "too many requests at once for max_inflight; try again", busyAfter}

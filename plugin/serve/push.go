@@ -146,7 +146,7 @@ type request struct {
 // taken reads the body before handle is called, and gives its memory back after.
 func (s *Server) taken(handle func(http.ResponseWriter, *request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		c := &claim{ctx: r.Context(), from: s.inflight}
+		c := &claim{ctx: r.Context(), from: s.inflight, wait: s.inflightWait}
 		defer c.release()
 		body, err := s.read(w, r, c)
 		if err == nil {

@@ -37,18 +37,19 @@ const (
 
 // Server takes pushes over HTTP.
 type Server struct {
-	cfg      Config
-	log      *slog.Logger
-	relay    *pipeline.Relay
-	shaper   *pipeline.LineShaper
-	auth     *auth
-	inflight *semaphore.Weighted
-	http     http.Server
-	stopping atomic.Bool
-	requests atomic.Int64
-	warned   sync.Map // messages told once
-	blocks   atomic.Uint64
-	sockets  *Sockets
+	cfg          Config
+	log          *slog.Logger
+	relay        *pipeline.Relay
+	shaper       *pipeline.LineShaper
+	auth         *auth
+	inflight     *semaphore.Weighted
+	inflightWait time.Duration
+	http         http.Server
+	stopping     atomic.Bool
+	requests     atomic.Int64
+	warned       sync.Map // messages told once
+	blocks       atomic.Uint64
+	sockets      *Sockets
 }
 
 // New makes a Server. It opens no address.
@@ -60,7 +61,7 @@ func New(cfg Config, log *slog.Logger) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: log, auth: auth, inflight: semaphore.NewWeighted(cfg.InflightMax)}
+	s := &Server{cfg: cfg, log: log, auth: auth, inflight: semaphore.NewWeighted(cfg.InflightMax), inflightWait: inflightWait}
 	s.shaper = pipeline.NewLineShaper(&cfg.Pipeline)
 	if s.relay, err = pipeline.NewRelay(cfg.Pipeline, log); err != nil {
 		return nil, err

@@ -78,7 +78,7 @@ func (s *Server) sendLines(ctx context.Context, from string, block []byte) error
 		}
 	})
 	defer stop()
-	c := &claim{ctx: end, from: s.inflight}
+	c := &claim{ctx: end, from: s.inflight, wait: s.inflightWait}
 	defer c.release()
 	for c.more(int64(4*len(block))) != nil { // more waits a while itself
 		if end.Err() != nil {
