@@ -15,7 +15,7 @@ NESTED := conf/grafana/gen test/wire test/bench test/view test/deploy
 WITH_LOKI := test/grafana
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test unit race fuzz bench bench-drain bench-ship lint vuln gen eval e2e grafana faults check clean
+.PHONY: help build demo test unit race fuzz bench bench-drain bench-ship bench-serve lint vuln gen eval e2e grafana faults check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ bench-drain: ## the engine beside Loki's pkg/pattern/drain on the same lines: ma
 
 bench-ship: build ## what shipping a million lines costs, beside grafana-loki and Fluent Bit's own loki; RUNS=5
 	$(GO) run ./test/ship -runs $(RUNS)
+
+bench-serve: bin/logscope ## what goes through logscope serve, what it adds to an answer's time, its memory
+	$(GO) run ./test/servebench
 
 lint: ## gofmt, vet, staticcheck, tidy modules
 	@out=$$(find . -name '*.go' | xargs gofmt -l); test -z "$$out" || { echo "not gofmt'ed: $$out"; exit 1; }
