@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,6 +29,7 @@ type generateFlags struct {
 	output   string
 	tcp      string
 	truth    string
+	services []string
 }
 
 func newGenerate(term terminal) *cobra.Command {
@@ -84,6 +86,7 @@ func (f *generateFlags) add(flags *pflag.FlagSet) {
 	flags.Float64Var(&f.cfg.AnomalyRate, "anomaly-rate", 0.02, "share of lines that belong to faults, 0 to 0.5")
 	flags.StringSliceVar(&f.cfg.Kinds, "kinds", nil, "kinds of faults, separated by commas (default: all)")
 	flags.IntVar(&f.cfg.Calm, "calm", 0, "records before the first fault")
+	flags.StringSliceVar(&f.services, "services", nil, "write only these services' lines, separated by commas (default: all)")
 	flags.Uint64Var(&f.cfg.Seed, "seed", 1, "other seeds make other logs")
 	flags.StringVar(&f.start, "start", "now", "time of the first line: 2026-01-02T15:04:05Z, now, or a time from now such as -15m")
 	flags.DurationVar(&f.duration, "duration", 0, "ends when so much log time has been written")
@@ -111,6 +114,12 @@ func (f *generateFlags) writer(term terminal, now time.Time) (*logWriter, error)
 	if w.gen, err = genlog.New(cfg); err != nil {
 		return nil, usageError(err)
 	}
+	for _, name := range f.services {
+		if !slices.Contains(genlog.Services(), name) {
+			return nil, usageError(fmt.Errorf("got the service %q; want one of %s", name, strings.Join(genlog.Services(), ", ")))
+		}
+	}
+	w.services = f.services
 	switch {
 	case f.format != "lines" && f.format != "json":
 		return nil, usageError(fmt.Errorf("got the format %q; want lines or json", f.format))
@@ -152,6 +161,7 @@ type logWriter struct {
 	gen      *genlog.Generator
 	out      logOut
 	truth    *truthFile
+	services []string // empty: all
 	json     bool
 	pace     bool
 	linesMax int64     // 0: no limit
@@ -183,6 +193,9 @@ func (w *logWriter) loop(ctx context.Context) error {
 		r := w.gen.Next()
 		if !w.end.IsZero() && r.Time.After(w.end) {
 			return nil
+		}
+		if len(w.services) > 0 && !slices.Contains(w.services, r.Service) {
+			continue
 		}
 		if err := w.waitFor(ctx, r.Time); err != nil {
 			return err

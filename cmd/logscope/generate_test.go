@@ -54,6 +54,15 @@ func TestGenerateSame(t *testing.T) {
 		t.Errorf("got %d bytes in the files; want the %d of the stream", total, len(one))
 	}
 	checkTruth(t, dir+"/truth", files)
+	var db []string
+	for line := range strings.Lines(one) {
+		if strings.Contains(line, " UTC [") {
+			db = append(db, line)
+		}
+	}
+	if got := generate(t, "--rate", "0", "--lines", fmt.Sprint(len(db)), "--anomaly-rate", "0.05", "--seed", "9", "--services", "db"); got != strings.Join(db, "") {
+		t.Error("a service written alone has other lines than among the others")
+	}
 	if n := strings.Count(one, "\n"); n < 8000 || n > 8020 {
 		t.Errorf("got %d lines; want 8000 and the rest of a stack trace at most", n)
 	}
@@ -351,6 +360,7 @@ func TestGenerateUsage(t *testing.T) {
 		{"--rate 0", exitUsage, "--lines or --duration"},
 		{"--anomaly-rate 0.9", exitUsage, "0 to 0.5"},
 		{"--kinds slow,fire", exitUsage, `"fire"; want one of bruteforce, crash`},
+		{"--services web,mail", exitUsage, `"mail"; want one of api, billing`},
 		{"--start yesterday", exitUsage, "-15m"},
 		{"--format xml", exitUsage, "lines or json"},
 		{"--lines -4", exitUsage, "negative"},

@@ -88,7 +88,7 @@ func checkLogscope(t *testing.T, name string, s *section) {
 	}
 	settings, err := conf.Load(conf.Plugin, func(option string) (string, bool) {
 		value, ok := s.get(option)
-		return strings.NewReplacer("${LOKI_URL}", "http://loki:3100").Replace(value), ok
+		return strings.ReplaceAll(value, "${LOKI_URL}", "http://loki:3100"), ok
 	})
 	if err != nil {
 		t.Errorf("%s: %v", name, err)
@@ -128,7 +128,7 @@ func checkConf(t *testing.T, name, text string) {
 	}
 }
 
-// TestConfFiles checks every configuration that is mounted, shipped or shown.
+// TestConfFiles checks every configuration of docker/; TestKubernetes does those of conf/kubernetes.
 func TestConfFiles(t *testing.T) {
 	n := 0
 	for _, dir := range []string{"docker"} {
