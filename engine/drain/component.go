@@ -110,10 +110,21 @@ func (h *header) component(i, end int, seen uint8) bool {
 		}
 	}
 	p := skipSpaces(b, end)
+	dotted := seen&dotSign != 0
+	if h.part == afterTime && h.pending == 0 && dotted && seen&letterSign != 0 && last != '.' {
+		// time program.exe - message; a mark such as *32 may follow the name
+		stop := end
+		if p < len(b) && !isAlpha(b[p]) && b[p] != '-' {
+			stop, _ = wordEnd(b, p)
+		}
+		if at := skipSpaces(b, stop); stop-p <= 8 && at > stop && at+1 < len(b) && b[at] == '-' && isSpace(b[at+1]) {
+			h.accept(at+1, afterComponent)
+			return true
+		}
+	}
 	if p >= len(b) || h.part != afterLevel {
 		return false
 	}
-	dotted := seen&dotSign != 0
 	follows := b[p] == ':' && p+1 < len(b) && isSpace(b[p+1]) || b[p] == '-' && p+1 < len(b) && isSpace(b[p+1])
 	columns := i >= 2 && isSpace(b[i-2]) && p >= end+2
 	if follows || columns || dotted && b[p] == '[' {

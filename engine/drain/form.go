@@ -36,7 +36,8 @@ const (
 	weightEnough = 60
 	weightData   = 20
 	weightWord   = 12
-	weightMasked = 40
+	weightKeyed  = 19 // a word behind key=: with one value it is enough, of words alone it takes four
+	weightMasked = 41
 )
 
 // set takes a skeleton apart. The form keeps slices of it.
@@ -72,11 +73,14 @@ func (f *form) add(text []byte) {
 		f.shapes = append(append(append(f.shapes, text[:pre]...), mark), text[len(text)-suf:]...)
 		p.shape = f.shapes[start:len(f.shapes):len(f.shapes)]
 		p.gap = mix(hashOf(p.shape), i)
-		p.weight = weightOf(core)
+		p.weight = weightOf(core, isKeyed(text, pre))
 	}
 	p.word = isConstant(core)
 	if p.word {
 		f.words++
+	}
+	if isKeyed(text, pre) {
+		f.words++ // its key is one, whatever the value
 	}
 	f.sum += p.token
 	f.parts = append(f.parts, p)
@@ -171,11 +175,17 @@ func isClosing(c byte) bool {
 	return false
 }
 
-func weightOf(core []byte) int {
+// isKeyed says that what stands in front of a token's value is its name.
+func isKeyed(text []byte, pre int) bool { return pre > 1 && text[pre-1] == '=' }
+
+func weightOf(core []byte, keyed bool) int {
 	for _, c := range core {
 		if !isAlpha(c) && c < 0x80 && c != '-' {
 			return weightData
 		}
+	}
+	if keyed {
+		return weightKeyed
 	}
 	return weightWord
 }

@@ -218,6 +218,9 @@ func (gs *guides) build(g *guide, text string) {
 // isInert says that a token has nothing in it whose reading depends on what
 // follows it: no value, no quote, no name of a month or day.
 func isInert(tok string) bool {
+	if tok == byteWord {
+		return false // what follows may say the size again
+	}
 	word := 0
 	for i := 0; i <= len(tok); i++ {
 		if i < len(tok) && isAlpha(tok[i]) {

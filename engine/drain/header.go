@@ -270,8 +270,8 @@ func (h *header) time(i int) int {
 	}
 	t := &h.scratch
 	end := readStamp(b, p, true, t)
-	if end == 0 || !t.clock && !t.epoch && t.month == 0 {
-		return 0
+	if end == 0 || !t.clock && !t.epoch && t.month == 0 || t.epoch && h.timed && h.pending > 0 {
+		return 0 // behind a time and a word, a number is one of the message
 	}
 	if bracket && end < len(b) && b[end] != b[i]+1+(b[i]>>6&1) {
 		return h.timeBracket(i, end, t)

@@ -1,6 +1,9 @@
 package drain
 
-import "math"
+import (
+	"bytes"
+	"math"
+)
 
 // collapse makes one parameter of three and more values in a row: the length of a list must not decide the template.
 func (s *scanner) collapse() {
@@ -72,4 +75,33 @@ func (s *scanner) isValue(t *token, comma bool) bool {
 		return !comma
 	}
 	return n == 2 && s.skel[t.skel0+1] == ','
+}
+
+// joinPiped makes one parameter of the values of a token that are written
+// value|word|value: the parts of one key.
+func (s *scanner) joinPiped(t *token) {
+	text := s.skel[t.skel0:]
+	first, last := bytes.IndexByte(text, mark), bytes.LastIndexByte(text, mark)
+	pipes := 0
+	for i := first + 1; i < last; i++ {
+		switch c := text[i]; {
+		case c == '|':
+			pipes++
+		case c != mark && classes[c] == 0:
+			return
+		}
+	}
+	if pipes < 2 {
+		return
+	}
+	// What stands before the first value and behind the last one is in the skeleton as it is in the line.
+	from, to := int(t.line0)+first, int(t.line1)-(len(text)-1-last)
+	if from > to {
+		return
+	}
+	p := &s.params[t.par0]
+	p.Value, p.Kind, p.Num = s.line[from:to:to], ID, math.NaN()
+	s.params = s.params[:t.par0+1]
+	s.skel = append(s.skel[:int(t.skel0)+first+1], text[last+1:]...)
+	t.skel1, t.par1 = uint32(len(s.skel)), t.par0+1
 }

@@ -53,6 +53,13 @@ func TestGeneralise(t *testing.T) {
 			[]string{"listening on port <*>"}},
 		{"key stays", []string{"login user=alice ok", "login user=bob ok", "login user=carol ok", "login user=dave ok", "login user=erin ok"},
 			[]string{"login user=<*> ok"}},
+		{"one value and one word behind a key", []string{"login name=alice1 ok", "login name=bob ok"}, []string{"login name=<*> ok"}},
+		{"three words behind a key stay", []string{"login user=root ok", "login user=guest ok", "login user=test ok"},
+			[]string{"login user=guest ok", "login user=root ok", "login user=test ok"}},
+		{"keys are words enough", []string{"get a=x1 b=2 c=3 d=4 e=5 f=6", "get a=x b=2 c=3 d=4 e=5 f=6"}, []string{"get a=<*> b=<*> c=<*> d=<*> e=<*> f=<*>"}},
+		{"a position that varies later varies everywhere", []string{
+			"take name=a1 ws=null of it", "take name=system ws=null of it", "take name=system ws=Source{5} of it"},
+			[]string{"take name=<*> ws=<*> of it"}},
 		{"nothing would be left", []string{"a1 alpha", "a1 beta", "a1 gamma", "a1 delta", "a1 epsilon"},
 			[]string{"<*> alpha", "<*> beta", "<*> delta", "<*> epsilon", "<*> gamma"}},
 		{"two positions", []string{

@@ -1,6 +1,9 @@
 package drain
 
-import "math"
+import (
+	"bytes"
+	"math"
+)
 
 const (
 	// mark stands for a masked value in a skeleton. No input byte can be
@@ -210,8 +213,12 @@ func (s *scanner) end(i int) {
 	s.flush(i)
 	t := &s.toks[len(s.toks)-1]
 	t.line1, t.skel1, t.par1 = uint32(i), uint32(len(s.skel)), uint16(len(s.params))
-	if len(s.skel)-s.skel0 <= 2 && int(t.par0) < len(s.params) {
+	switch n := len(s.params) - int(t.par0); {
+	case n == 0:
+	case len(s.skel)-s.skel0 <= 2:
 		s.collapse()
+	case n >= 2 && bytes.IndexByte(s.skel[s.skel0:], '|') > 0:
+		s.joinPiped(t)
 	}
 }
 
@@ -267,6 +274,8 @@ func (s *scanner) token(b []byte, i int) int {
 			i = s.ticked(b, i)
 		case c == '(' || c == '[':
 			i = s.empty(b, i)
+		case c == '<' && i == s.start:
+			i = s.below(b, i)
 		case c == ':' && i+2 < len(b) && b[i+1] == ':' && classes[b[i+2]]&(digit|hexa) != 0:
 			i = s.word(b, i)
 		case c == '=' && i+1 < len(b) && b[i+1] > ' ' && i > s.start && isNamed(b[i-1]):
@@ -307,7 +316,7 @@ func (s *scanner) value(b []byte, i int) int {
 		return i + 1
 	}
 	kind, num := kindOf(b[i:end])
-	if kind == Word && end-i <= wordMax {
+	if kind == Word && isPlain(b[i:end]) {
 		return end // one of few, perhaps; the miner will see
 	}
 	s.mask(i, end, kind, num)
@@ -407,8 +416,14 @@ func (s *scanner) word(b []byte, i int) int {
 	stop := end
 	switch {
 	case seen&^(alpha|hexa) == 0 && colons == 0 && end-i <= wordMax:
-		if end-i == 3 {
+		switch end - i {
+		case 3:
 			if stop := s.stampAt(b, i, end, seen); stop > 0 {
+				return stop
+			}
+			fallthrough
+		case 4, 5:
+			if stop := s.literal(b, i, end); stop > 0 {
 				return stop
 			}
 		}
@@ -464,7 +479,7 @@ func unitBehind(b []byte, i int, num float64) (end int, v float64) {
 		return i, num
 	}
 	switch string(b[i+1 : end]) {
-	case "B", "KB", "kB", "MB", "GB", "TB", "PB", "KiB", "MiB", "GiB", "TiB", "ns", "us", "ms", "msec", "secs", "mins", "hrs":
+	case "B", "KB", "kB", "MB", "GB", "TB", "PB", "KiB", "MiB", "GiB", "TiB", "ns", "us", "ms", "msec", "sec", "secs", "min", "mins", "hrs":
 		scale, ok := unitOf(b[i+1 : end])
 		if ok {
 			return end, num * scale
@@ -490,8 +505,8 @@ func colonInside(b []byte, i, j int, seen uint8, colons int) bool {
 		return false
 	case seen&digit != 0 || colons > 0:
 		return true
-	case seen&dot != 0 && isDigit(next) && isHost(b[i:j]):
-		return true // a port
+	case seen&dot != 0 && isDigit(next) && (isHost(b[i:j]) || bytes.Count(b[i:j], []byte(".")) >= 2):
+		return true // a port, a line of the source
 	}
 	// fe:80:..., a MAC or IPv6 address that starts with letters only
 	return seen == hexa && j-i == 2 && j+3 < len(b) && classes[b[j+2]]&(digit|hexa) != 0 && b[j+3] == ':'

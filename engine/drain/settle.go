@@ -164,7 +164,7 @@ func (m *Miner) weightAt(c *cluster, i int) int {
 	if len(core) == 1 && core[0] == mark {
 		return weightMasked
 	}
-	return weightOf(core)
+	return weightOf(core, isKeyed(m.buf, pre))
 }
 
 // fire founds the cluster that varies at the position, if it is not there yet.
@@ -187,6 +187,7 @@ func (m *Miner) fire(f firing) {
 		if len(wild) != len(t.wild) && m.addSet(len(t.near), wild) {
 			m.dropSet(len(t.near), t.wild)
 			t.wild = wild
+			m.again(t)
 		}
 		return
 	}
@@ -198,6 +199,30 @@ func (m *Miner) fire(f firing) {
 	t.batch = m.batch
 	m.fresh = append(m.fresh, int32(t.Index))
 	m.link(t, &m.other)
+}
+
+// again fires the neighbourhoods of a cluster that varies at one more position:
+// those that fired before did not know of it.
+func (m *Miner) again(c *cluster) {
+	f := &m.other
+	wild := c.wild
+	for i := range f.parts {
+		if len(wild) > 0 && int(wild[0]) == i {
+			wild = wild[1:]
+			continue
+		}
+		if f.parts[i].shape == nil || c.near[i] == unlinked || !f.mayVary(i) {
+			continue
+		}
+		weight := 0
+		for at, n := m.near[f.key(i)], 0; at != none && n <= chainMax; n++ {
+			weight += f.weigh(i, m.weightAt(m.clusters[at], i))
+			at = m.clusters[at].near[i]
+		}
+		if weight >= weightEnough {
+			m.fired = append(m.fired, firing{int32(c.Index), i})
+		}
+	}
 }
 
 func withPosition(set []uint16, p uint16) []uint16 {

@@ -1,13 +1,19 @@
 package drain
 
-import "math"
+import (
+	"bytes"
+	"math"
+)
 
 // classify says whether a word with the seen classes of bytes and so many
 // colons inside is a value, and of which kind.
 func classify(word []byte, seen uint8, colons int) (kind Kind, num float64, ok bool) {
 	num = math.NaN()
 	if len(word) > wordMax {
-		return Word, num, true
+		if colons == 1 && isPlace(word) {
+			kind = Host
+		}
+		return kind, num, true
 	}
 	if seen&digit == 0 {
 		kind, ok = classifyName(word, seen, colons)
@@ -33,7 +39,7 @@ func classify(word []byte, seen uint8, colons int) (kind Kind, num float64, ok b
 		return UUID, num, true
 	case isHex(word):
 		return Hex, num, true
-	case seen&dot != 0 && seen&under == 0 && isHost(word):
+	case seen&dot != 0 && seen&under == 0 && isHost(word), colons == 1 && isPlace(word):
 		return Host, num, true
 	}
 	return ID, num, true
@@ -342,7 +348,7 @@ func isPath(w []byte) bool {
 	case len(w) > 2 && w[1] == ':' && w[2] == '\\':
 		return true
 	}
-	return n >= 2
+	return n >= 2 || n == 1 && bytes.Count(w, []byte(".")) >= 2 // com.x/.y.Z
 }
 
 // isHost accepts dotted lower-case names that end like a domain, or whose
