@@ -277,7 +277,9 @@ func (s *scanner) scanLogfmt(i int) {
 		end := logfmtValue(b, p)
 		key := b[i : p-1]
 		if end >= p+2 && b[p] == '"' && b[end-1] == '"' {
+			s.escaped = true
 			s.field(key, p+1, end-1)
+			s.escaped = false
 		} else {
 			s.field(key, p, end)
 		}

@@ -94,9 +94,9 @@ func (s *scanner) joinPiped(t *token) {
 	if pipes < 2 {
 		return
 	}
-	// What stands before the first value and behind the last one is in the skeleton as it is in the line.
+	// What stands before the first value and behind the last one is usually in the skeleton as it is in the line.
 	from, to := int(t.line0)+first, int(t.line1)-(len(text)-1-last)
-	if from > to {
+	if from > to || string(s.line[t.line0:from]) != string(text[:first]) || string(s.line[to:t.line1]) != string(text[last+1:]) {
 		return
 	}
 	p := &s.params[t.par0]
@@ -104,4 +104,40 @@ func (s *scanner) joinPiped(t *token) {
 	s.params = s.params[:t.par0+1]
 	s.skel = append(s.skel[:int(t.skel0)+first+1], text[last+1:]...)
 	t.skel1, t.par1 = uint32(len(s.skel)), t.par0+1
+}
+
+// list masks the elements of [a, b, c]: how many there are must not decide the template.
+func (s *scanner) list(b []byte, i int) int {
+	commas, last := 0, byte(',')
+	for j := i + 1; j < len(b) && j < i+tokenMax; j++ {
+		switch c := b[j]; {
+		case c == ']':
+			if commas == 0 || last == ',' {
+				return s.empty(b, i)
+			}
+			s.mask(i+1, j, Word, math.NaN())
+			return j
+		case c == ',':
+			if last == ',' {
+				return s.empty(b, i)
+			}
+			commas++
+			last = c
+		case c == ' ':
+			if last != ',' {
+				return s.empty(b, i) // words, not elements
+			}
+		case c == '"':
+			end := closing(b, j)
+			if end == 0 || s.unclosed || last != ',' {
+				return s.empty(b, i)
+			}
+			j, last = end-1, c
+		case c <= ' ' || c == '[' || c == '{' || c == '(' || c == '=':
+			return s.empty(b, i)
+		default:
+			last = c
+		}
+	}
+	return s.empty(b, i)
 }

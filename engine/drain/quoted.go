@@ -1,6 +1,9 @@
 package drain
 
-import "math"
+import (
+	"bytes"
+	"math"
+)
 
 // empty masks what is missing in a () or [] that stands alone: a program
 // printed an empty value there. Behind a name it is a call or a type.
@@ -120,4 +123,54 @@ func (s *scanner) ticked(b []byte, i int) int {
 		}
 	}
 	return i + 1
+}
+
+// quotedMessage is the end of a message that is written in quotes in front of
+// its keys and values, as klog's structured logging does; zero if the line at i is none.
+func quotedMessage(b []byte, i int) int {
+	if i+2 >= len(b) || b[i] != '"' {
+		return 0
+	}
+	end := closing(b, i)
+	if end <= i+2 {
+		return 0
+	}
+	next := skipSpaces(b, end)
+	if next < len(b) && (next == end || keyAt(b, next) == 0) {
+		return 0
+	}
+	return end
+}
+
+// quotedText reads line[i:end], what a quoted string holds, as free text.
+func (s *scanner) quotedText(i, end int) {
+	s.escaped = true
+	if stop := s.text(i, min(end, max(i, scanMax))); stop < end && skipSpaces(s.line[:end], stop) < end {
+		s.begin(stop)
+		s.mask(stop, end, Word, math.NaN())
+		s.end(end)
+	}
+	s.escaped = false
+}
+
+// escape takes \n and the like, and masks what stands between \" and \".
+func (s *scanner) escape(b []byte, i int) int {
+	from := i + 2
+	if b[i+1] != '"' || s.unclosed {
+		return from
+	}
+	n := bytes.Index(b[from:], []byte(`\"`))
+	if n < 0 {
+		s.unclosed = true
+		return from
+	}
+	if n == 0 {
+		return from + 2
+	}
+	// Without the backslashes, so that the message has the template of one that is not quoted.
+	s.flush(i)
+	s.copied = i + 1
+	s.mask(from, from+n, Quoted, math.NaN())
+	s.copied = from + n + 1
+	return from + n + 2
 }

@@ -146,6 +146,10 @@ func (s *scanner) scan(line []byte, forced int, gs *guides) {
 			s.guides = &gs.sets[s.set]
 		}
 	}
+	if end := quotedMessage(line, i); end > 0 && forced == 0 {
+		s.quotedText(i+1, end-1)
+		i = end
+	}
 	i = s.text(i, min(len(line), scanMax))
 	s.tail(i)
 }
@@ -261,7 +265,7 @@ func (s *scanner) token(b []byte, i int) int {
 		c := b[i]
 		switch {
 		case c == '\\' && s.escaped && i+1 < len(b) && isEscape(b[i+1]):
-			i += 2
+			i = s.escape(b, i)
 		case c == '.' && i+1 < len(b) && b[i+1] == '.':
 			for i < len(b) && b[i] == '.' {
 				i++
@@ -272,7 +276,9 @@ func (s *scanner) token(b []byte, i int) int {
 			i = s.quoted(b, i)
 		case c == '\'' || c == '`':
 			i = s.ticked(b, i)
-		case c == '(' || c == '[':
+		case c == '[':
+			i = s.list(b, i)
+		case c == '(':
 			i = s.empty(b, i)
 		case c == '<' && i == s.start:
 			i = s.below(b, i)
