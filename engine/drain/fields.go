@@ -1,12 +1,17 @@
 package drain
 
-import "math"
+import (
+	"bytes"
+	"math"
+)
 
 const (
 	// depthMax is how deep JSON objects are entered; below it a value is one parameter.
 	depthMax = 6
 	// keyMax bounds a field's name in a template.
 	keyMax = 96
+	// keyDigits is how many digits in a row make a name a value: s3, p99, http2 and md5 are none, user_12345 is one.
+	keyDigits = 4
 )
 
 // role is what a field of a structured line is for.
@@ -104,7 +109,7 @@ func (s *scanner) member(key []byte, i, n, depth int) (end int, ok bool) {
 		return 0, false
 	}
 	if b[i] == '{' && depth < depthMax && len(key)+n < keyMax {
-		s.path = append(append(s.path[:n], key...), '.')
+		s.path = append(appendKey(s.path[:n], key), '.')
 		return s.object(i, len(s.path), depth+1)
 	}
 	start, stop := i, 0
@@ -158,10 +163,12 @@ func (s *scanner) field(key []byte, i, end int) {
 	value := s.line[i:end]
 	switch roleOf(key) {
 	case timeField:
-		if !s.timed && len(value) > 0 {
+		if len(value) > 0 {
 			var t stamp
 			if stop := readStamp(value, 0, true, &t); stop == len(value) && (t.epoch || t.month > 0) {
-				s.time, s.timed = t, true
+				if !s.timed {
+					s.time, s.timed = t, true
+				}
 				return
 			}
 		}
@@ -182,6 +189,10 @@ func (s *scanner) field(key []byte, i, end int) {
 			for end-i >= 2 && s.escaped && s.line[end-2] == '\\' && (s.line[end-1] == 'n' || s.line[end-1] == 'r') {
 				end -= 2
 			}
+			if s.escaped && s.innerObject(i, end, false) {
+				s.innerObject(i, end, true)
+				return
+			}
 			s.texted, s.text0, s.text1 = true, i, end
 			if stop := s.text(i, min(end, max(i, scanMax))); stop < end && skipSpaces(s.line[:end], stop) < end {
 				s.begin(stop)
@@ -192,17 +203,54 @@ func (s *scanner) field(key []byte, i, end int) {
 		}
 	}
 	s.begin(i)
-	s.skel = append(s.skel, s.path...)
-	for _, c := range key[:min(len(key), keyMax)] {
-		if c <= ' ' {
-			c = '_'
-		}
-		s.skel = append(s.skel, c)
-	}
+	s.skel = appendKey(append(s.skel, s.path...), key)
+	starred := bytes.IndexByte(s.skel[s.skel0:], '*') >= 0
 	s.skel = append(s.skel, '=')
 	s.key, s.keyEnd = key, i
 	s.maskValue(i, end)
 	s.end(end)
+	if starred {
+		s.mergeStarred()
+	}
+}
+
+// appendKey appends a field's name; * stands for one that is itself a value: a
+// user's number, an address. Each would be a template of its own.
+func appendKey(dst, key []byte) []byte {
+	start, run, longest, letters := len(dst), 0, 0, 0
+	for _, c := range key[:min(len(key), keyMax)] {
+		switch {
+		case isDigit(c):
+			run++
+			longest = max(longest, run)
+		default:
+			run = 0
+			if isAlpha(c) {
+				letters++
+			} else if c <= ' ' {
+				c = '_'
+			}
+		}
+		dst = append(dst, c)
+	}
+	if longest >= keyDigits || longest > 0 && letters == 0 || longest > 0 && len(key) >= 32 {
+		return append(dst[:start], '*')
+	}
+	return dst
+}
+
+// mergeStarred takes back a field that has the name of the one before it, so
+// that the number of such fields does not decide the template.
+func (s *scanner) mergeStarred() {
+	n := len(s.toks) - 1
+	if n < 1 {
+		return
+	}
+	last, tok := &s.toks[n-1], &s.toks[n]
+	if tok.par1-tok.par0 != 1 || !bytes.Equal(s.skel[last.skel0:last.skel1], s.skel[tok.skel0:tok.skel1]) {
+		return
+	}
+	s.params, s.skel, s.toks = s.params[:tok.par0], s.skel[:last.skel1], s.toks[:n]
 }
 
 // isLogfmt says that the line starts with two key=value pairs.

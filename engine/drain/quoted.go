@@ -164,8 +164,8 @@ func (s *scanner) escape(b []byte, i int) int {
 		s.unclosed = true
 		return from
 	}
-	if n == 0 {
-		return from + 2
+	if end := from + n; n == 0 || end+2 < len(b) && b[end+2] == ':' && isKey(b[from:end]) {
+		return end + 2 // the name of what follows
 	}
 	// Without the backslashes, so that the message has the template of one that is not quoted.
 	s.flush(i)
