@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// clientsMax bounds the browsers at once: some 80 KB each while a frame is made.
+	// clientsMax bounds the browsers at once: 80 KB each while a frame is made, 1 MB with texts that JSON must escape.
 	clientsMax = 16
 	// frameEvery is the least time between two frames to one browser, and so the most that a record
 	// waits for the next one. A screen shows 60 a second.

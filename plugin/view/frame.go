@@ -13,6 +13,8 @@ import (
 const (
 	// frameAnomaliesMax bounds the anomalies of one frame, some 700 bytes each; the next frame has more.
 	frameAnomaliesMax = 100
+	// frameBytesMax bounds their texts; JSON may write six bytes for one.
+	frameBytesMax = 128 << 10
 	// shownLineMax bounds a line in a frame: a browser is to draw it.
 	shownLineMax = 2000
 	// streamsEvery is how often counts by stream are sent.
@@ -150,8 +152,10 @@ func (h *Hub) draw(c *client, d *draft) {
 	}
 	d.frame.Lost = c.lost
 	d.anomalies = d.anomalies[:0]
-	for ; c.next <= h.recent.last && len(d.anomalies) < frameAnomaliesMax; c.next++ {
-		d.anomalies = append(d.anomalies, h.recent.at(c.next))
+	for size := 0; c.next <= h.recent.last && len(d.anomalies) < frameAnomaliesMax && size < frameBytesMax; c.next++ {
+		a := h.recent.at(c.next)
+		size += a.bytes() - max(len(a.Line)-shownLineMax, 0)
+		d.anomalies = append(d.anomalies, a)
 	}
 	c.behind = c.next <= h.recent.last
 }

@@ -79,6 +79,7 @@ type grids struct {
 	lastID      uint32
 	changed     uint64 // grows whenever a stream comes or goes
 	at          int64  // newest column
+	sought      int64  // column in which no silent stream was found
 }
 
 func newGrids() grids {
@@ -119,6 +120,9 @@ func (s *grids) of(stream string, at int64) *grid {
 
 // dropSilent drops the stream that has been silent longest, if that is an hour.
 func (s *grids) dropSilent(at int64) bool {
+	if s.sought == at {
+		return false
+	}
 	var silent *grid
 	for _, g := range s.byName {
 		if silent == nil || g.newest < silent.newest || g.newest == silent.newest && g.id < silent.id {
@@ -126,6 +130,7 @@ func (s *grids) dropSilent(at int64) bool {
 		}
 	}
 	if silent == nil || at-silent.newest < columnsMax {
+		s.sought = at
 		return false
 	}
 	s.changed++

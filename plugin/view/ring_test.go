@@ -120,3 +120,35 @@ func TestAnomaliesOwnTheirTexts(t *testing.T) {
 		t.Errorf("got %d bytes, %d cut; want the cut between two runes", len(odd.Line), odd.Cut)
 	}
 }
+
+// TestFramesAreBounded: also where JSON needs six bytes for each that a log wrote.
+func TestFramesAreBounded(t *testing.T) {
+	h, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ugly := strings.Repeat("\x01", lineMax)
+	for range 100 {
+		h.Observe(Seen{
+			Records:  []engine.Record{{Stream: "s", Line: []byte(ugly)}},
+			Verdicts: []engine.Verdict{{Anomaly: true, Score: 0.9, Template: ugly, Explanation: ugly, Expected: ugly, Observed: ugly, Session: ugly}},
+		})
+	}
+	c := &client{next: h.recent.first()}
+	var d draft
+	shown := uint64(0)
+	for more := true; more; more = c.behind {
+		h.draw(c, &d)
+		shown += uint64(len(d.anomalies))
+		data, err := d.encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(data) > 1<<20 {
+			t.Fatalf("got a frame of %d bytes; want at most 1 MiB", len(data))
+		}
+	}
+	if want := uint64(h.recent.count); shown != want || c.lost != 0 {
+		t.Errorf("got %d shown, %d lost; want %d", shown, c.lost, want)
+	}
+}

@@ -179,6 +179,17 @@ func value[T any](b *tab, expression string, options ...chromedp.EvaluateOption)
 	return v
 }
 
+// choose sets a filter, to an option that begins with the text or to the text itself.
+func (b *tab) choose(id, text string) {
+	b.t.Helper()
+	value[any](b, fmt.Sprintf(`(() => {
+		const box = document.getElementById(%q);
+		if (box.options) box.selectedIndex = [...box.options].findIndex((o) => o.textContent.startsWith(%q));
+		else box.value = %q;
+		box.dispatchEvent(new Event("input", { bubbles: true }));
+	})()`, id, text, text))
+}
+
 // heard says whether the browser said this.
 func (b *tab) heard(text string) bool {
 	return slices.ContainsFunc(b.said(), func(fault string) bool { return strings.Contains(fault, text) })

@@ -22,6 +22,7 @@ function begin(hello) {
   if (heat) {
     heat.begin(hello);
     list.begin(hello);
+    $("heat-of").textContent = "all services";
   } else {
     heat = new Heat(hello);
     list = new List(hello, watch);
@@ -30,7 +31,7 @@ function begin(hello) {
 }
 
 function watch(id, option) {
-  $("heat-of").textContent = id === 0 ? "all services" : option.textContent.replace(/ \([\d,]+\)$/, "");
+  $("heat-of").textContent = id === 0 ? "all services" : visible(option.dataset.name);
   live.watch(id);
 }
 

@@ -25,6 +25,9 @@ export class List {
     this.items = []; // newest first
     this.pending = [];
     this.names = "";
+    // The ids of streams are the server's, and it may be another one now: the name stays.
+    this.wish = this.stream.selectedOptions[0]?.dataset.name;
+    this.stream.value = "0";
     this.least.min = this.least.defaultValue = hello.threshold;
     if (Number(this.least.value) < hello.threshold) this.least.value = hello.threshold;
     if (this.reason.options.length === 1) {
@@ -39,13 +42,17 @@ export class List {
     if (names === this.names || document.activeElement === this.stream) return;
     this.names = names;
     const chosen = this.stream.value;
-    const options = streams.map((s) => new Option(visible(s.name) + (s.anomalies ? " (" + number(s.anomalies) + ")" : ""), s.id));
+    const options = streams.map((s) => {
+      const option = new Option(visible(s.name) + (s.anomalies ? " (" + number(s.anomalies) + ")" : ""), s.id);
+      option.dataset.name = s.name;
+      return option;
+    });
     this.stream.replaceChildren(new Option("All services", "0"), ...options);
-    this.stream.value = chosen;
-    if (this.stream.selectedIndex < 0) {
-      this.stream.value = "0";
-      this.filter();
-    }
+    const wished = streams.find((s) => s.name === this.wish);
+    this.stream.value = wished ? wished.id : chosen;
+    if (wished) this.wish = undefined;
+    if (this.stream.selectedIndex < 0) this.stream.value = "0";
+    if (this.stream.value !== chosen) this.filter();
   }
 
   // take notes what a frame brings. It returns how many of it the filters show, and the highest.
@@ -62,6 +69,8 @@ export class List {
       matching++;
       if (!highest || a.score > highest.score) highest = a;
     }
+    // Nothing is drawn while the page is paused or out of sight: what would be dropped then is dropped now.
+    if (this.pending.length > 2 * this.hello.keep) this.pending = this.pending.slice(-this.hello.keep);
     return { matching, highest };
   }
 
@@ -183,7 +192,7 @@ export class List {
 
   async copy(text, said) {
     try {
-      await navigator.clipboard.writeText(text);
+      await navigator.clipboard.writeText(visible(text)); // it may be pasted into a terminal
       said.textContent = "Copied.";
     } catch {
       said.textContent = "The browser does not allow copying here: select the line and copy it.";

@@ -9,7 +9,6 @@ export class Live {
     this.onFrame = onFrame;
     this.onState = onState;
     this.tries = 0;
-    this.watched = 0;
     this.last = 0;
     setInterval(() => this.check(), 1000);
     this.connect();
@@ -20,9 +19,6 @@ export class Live {
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     const socket = new WebSocket(url);
     this.socket = socket;
-    socket.addEventListener("open", () => {
-      if (this.watched !== 0) this.watch(this.watched);
-    });
     socket.addEventListener("message", (event) => {
       this.tries = 0;
       this.last = performance.now();
@@ -46,7 +42,6 @@ export class Live {
 
   // watch asks for the heatmap of a stream.
   watch(id) {
-    this.watched = id;
     if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify({ watch: id }));
   }
 }
