@@ -1,6 +1,10 @@
 package detect
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/cespare/xxhash/v2"
+)
 
 const (
 	// partFree is what each part may surprise by for nothing, as they are many
@@ -73,8 +77,10 @@ const (
 	contextQuery   //
 	contextKey     //
 	contextShape   //
-	contextHints   //
-	contextSigns   // one a spelling from here on
+	contextHints   // of paths and values; then of headers
+	contextHeadHints
+	contextClient //
+	contextSigns  // one a spelling from here on
 )
 
 // Contexts of one path or parameter are mixed from its hash and these.
@@ -118,6 +124,7 @@ type reading struct {
 	sum    float64
 	hinted float64 // how surprising the hints are
 	signs  [signsTop]byte
+	client uint64
 
 	param    []byte // the name of the parameter being read
 	seen     []sighting
@@ -138,6 +145,8 @@ func (l *reading) read(s *site, r *request) {
 	l.header(s, PartReferrer, spellReferrer, r.referrer)
 	l.header(s, PartAgent, spellAgent, r.agent)
 	l.note(PartHints, contextHints, keyTotal)
+	l.note(PartHints, contextHeadHints, keyTotal)
+	l.client = xxhash.Sum64(r.client)
 	l.nats[PartStatus] = min(l.nats[PartStatus], statusMax)
 	for _, v := range l.nats {
 		l.sum += min(max(0, v-partFree), partMax)
@@ -207,7 +216,7 @@ func (l *reading) unknown(s *site, raw []byte, rest int) {
 	if l.found(PartSigns, signsWeight*sum, raw) {
 		l.signs = signs
 	}
-	l.found(PartHints, l.hints(s, t), raw)
+	l.found(PartHints, l.hints(s, t, contextHints), raw)
 }
 
 // spell reads the characters of a text in context and returns how surprising
@@ -263,15 +272,15 @@ func (l *reading) signsOf(s *site, t passage, name uint64) (sum float64, signs [
 
 // hints looks for what attacks are made of, as surprising as requests with it
 // are rare. The two rarest kinds count.
-func (l *reading) hints(s *site, t passage) float64 {
+func (l *reading) hints(s *site, t passage, context uint64) float64 {
 	first, second := 0.0, 0.0
 	for found, i := hintsOf(l.buf[t.from:t.to]), 0; found>>i > 0; i++ {
 		if found>>i&1 == 0 {
 			continue
 		}
 		mark := keyMarks + uint64(i)
-		l.seen = append(l.seen, sighting{contextHints, mark, PartHints, true})
-		switch v := min(hintNats, nats(s.presence(contextHints, mark, 0.5, 1))); {
+		l.seen = append(l.seen, sighting{context, mark, PartHints, true})
+		switch v := min(hintNats, nats(s.presence(context, mark, 0.5, 1))); {
 		case v > first:
 			first, second = v, first
 		case v > second:
@@ -286,13 +295,19 @@ func (l *reading) hints(s *site, t passage) float64 {
 func (l *reading) answer(s *site, r *request, path uint64, known bool) {
 	symbol, own := symbolOf(r.method), mix(path, ofMethod)
 	p := s.predict(contextMethod, symbol, 0.5)
-	l.found(PartMethod, nats(s.predict(own, symbol, p)), r.method)
+	if !safe(r.method) {
+		p = s.predict(own, symbol, p)
+	}
+	l.found(PartMethod, nats(p), r.method)
 	l.note(PartMethod, contextMethod, symbol)
 	l.note(PartMethod, own, symbol)
 
 	code, text := r.status()
-	if code == 0 {
+	switch code {
+	case 0:
 		return
+	case 206, 304: // a part of it, or unchanged: what a client has already is its own affair
+		code = 200
 	}
 	class := uint64(contextUnknown)
 	if known {
@@ -305,6 +320,16 @@ func (l *reading) answer(s *site, r *request, path uint64, known bool) {
 	l.note(PartStatus, contextStatus, symbol)
 	l.note(PartStatus, class, symbol)
 	l.note(PartStatus, own, symbol)
+}
+
+// safe tells whether a method only reads (RFC 9110, 9.2.1): which of these is
+// used for a path is the client's affair.
+func safe(method []byte) bool {
+	switch string(method) {
+	case "GET", "HEAD", "OPTIONS":
+		return true
+	}
+	return false
 }
 
 // query reads the parameters of a query.
@@ -371,7 +396,7 @@ func (l *reading) value(s *site, name uint64, raw []byte, at int) {
 	if l.found(PartChars, sum, raw) {
 		l.signs = signs
 	}
-	l.found(PartHints, l.hints(s, t), raw)
+	l.found(PartHints, l.hints(s, t, contextHints), raw)
 }
 
 // header reads referrer or agent: one that came before is not odd. Of an
@@ -393,7 +418,7 @@ func (l *reading) header(s *site, p Part, field int, raw []byte) {
 	scale := field - spellReferrer + scaleReferrer
 	l.samples = append(l.samples, sample{scale, sum})
 	l.found(p, headWeight*max(spelled, s.scales[scale].nats(sum)), raw)
-	l.found(PartHints, l.hints(s, t), raw)
+	l.found(PartHints, l.hints(s, t, contextHeadHints), raw)
 }
 
 // afterHost returns what follows the host of an address.

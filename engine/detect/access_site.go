@@ -9,13 +9,13 @@ import (
 )
 
 const (
-	// siteBits makes room for 32,768 counts, 256 KB, there only where requests are.
-	siteBits = 13
+	// siteBits makes room for 65,536 counts, 512 KB, there only where requests are.
+	siteBits = 14
 	// siteFull is how many requests pass until every count is halved, so that a
 	// site may change.
 	siteFull = 100_000
-	// gramCells is the size of the table of characters in context: 512 KB.
-	gramCells = 1 << 17
+	// gramCells is the size of the table of characters in context: 256 KB.
+	gramCells = 1 << 16
 	// headersKnown is how many whole referrers and agents are remembered by hash,
 	// 32 KB: one that came before is not odd, and need not be spelled out again.
 	headersKnown = 4096
@@ -23,21 +23,28 @@ const (
 	siteLeast = 300
 	// oddLeast is the least sum, in nats, from which a request can be odd: on a
 	// site where everything is the same, the first mistyped address has some ten.
-	oddLeast = 7.5
+	oddLeast = 7.0
 	// oddShare is the share of requests without hints of an attack that may be odd.
-	oddShare = 0.005
+	oddShare = 0.004
 	// sumBin makes the bins of a histogram of logarithms ones of 1.8 nats, evenly.
 	sumBin = 10
 	// oddWeight is what is learned of an odd request, or of an unusual part of
 	// one: a scan of thousands of requests must not become usual, while
 	// what a new release brings is known after some twenty.
-	oddWeight = 1.0 / 32
+	oddWeight = 1.0 / 64
 	// hintWeight is what is learned of an odd request with hints of an attack.
 	hintWeight = 1.0 / 2048
 	// oddEvery is which of the odd requests counts in full where weights cannot be.
 	oddEvery = 32
 	// partUsual is the surprise up to which a part is learned in full.
 	partUsual = 3.0
+	// unusual is the sum from which a client is remembered, clientsKnown of them
+	// at a time, 16 bytes each, for clientSpan requests.
+	unusual      = 4.0
+	clientsKnown = 1024
+	clientSpan   = 2000
+	// proxyShare is the share of all requests that makes a client a proxy.
+	proxyShare = 0.05
 	// backoff is the least weight of what lies behind a context: half a symbol.
 	backoff = 0.5
 )
@@ -50,17 +57,21 @@ const (
 // Kruegel and Vigna (CCS 2003) and Zolotukhin and others (2012), who need no clean
 // data either.
 type site struct {
-	counts sketch.Counts
-	grams  []uint32
-	known  []uint64 // hashes of headers
-	seen   uint64   // requests
-	aged   uint64   // when counts were halved last, by requests seen
-	rare   uint64   // odd requests and unusual parts
-	scales [spellings]scale
-	sums   sketch.LogHist
-	limit  float64 // from which sum on a request is odd
-	fresh  uint8
+	counts  sketch.Counts
+	grams   []uint32
+	known   []uint64 // hashes of headers
+	clients []sender // who asked for something unusual lately
+	seen    uint64   // requests
+	aged    uint64   // when counts were halved last, by requests seen
+	rare    uint64   // odd requests and unusual parts
+	scales  [spellings]scale
+	sums    sketch.LogHist
+	limit   float64 // from which sum on a request is odd
+	fresh   uint8
 }
+
+// sender is a client by its hash, and the request at which it was unusual last.
+type sender struct{ client, at uint64 }
 
 // ready makes the tables, which only streams with requests need.
 func (s *site) ready() {
@@ -68,6 +79,7 @@ func (s *site) ready() {
 		s.counts = sketch.NewCounts(siteBits)
 		s.grams = make([]uint32, gramCells)
 		s.known = make([]uint64, headersKnown)
+		s.clients = make([]sender, clientsKnown)
 		s.limit = oddLeast
 	}
 }
@@ -122,9 +134,12 @@ func (s *site) learn(l *reading) {
 	s.seen++
 	warm := s.seen <= siteLeast
 	odd := !warm && l.sum >= s.limit
-	whole, strange := 1.0, oddWeight
+	whole, strange, again := 1.0, oddWeight, s.again(l, warm)
+	if again {
+		strange = hintWeight
+	}
 	if odd {
-		if whole = oddWeight; l.hinted > hintNats/2 {
+		if whole = strange; l.hinted > hintNats/2 {
 			whole = hintWeight
 		}
 	}
@@ -132,14 +147,16 @@ func (s *site) learn(l *reading) {
 		o := &l.seen[i]
 		switch {
 		case o.part == PartHints && odd:
-			s.count(o, oddWeight) // so that a site may teach what is no attack there
+			s.count(o, strange) // so that a site may teach what is no attack there
 		case o.part != PartHints && !warm && l.nats[o.part] > partUsual:
 			s.count(o, min(whole, strange))
 		default:
 			s.count(o, whole)
 		}
 	}
-	s.learnSum(l)
+	if !again {
+		s.learnSum(l)
+	}
 	if odd {
 		if s.rare++; s.rare%oddEvery != 0 || whole == hintWeight {
 			return
@@ -160,6 +177,22 @@ func (s *site) learn(l *reading) {
 		s.aged = s.seen
 		s.counts.Halve()
 	}
+}
+
+// again tells whether the request is unusual and its client asked for something
+// unusual lately: who scans a site must not teach it. A client with a good share
+// of all requests is a proxy before many.
+func (s *site) again(l *reading, warm bool) bool {
+	all := s.counts.Get(mix(contextClient, keyTotal))
+	own := s.counts.Add(mix(contextClient, l.client), 1)
+	s.counts.Add(mix(contextClient, keyTotal), 1)
+	if warm || l.sum < unusual || own > proxyShare*all {
+		return false
+	}
+	last := &s.clients[l.client%clientsKnown]
+	again := last.client == l.client && s.seen-last.at < clientSpan
+	*last = sender{l.client, s.seen}
+	return again
 }
 
 // count counts a sighting.
@@ -246,7 +279,9 @@ func cell(seed, a, b uint32) uint32 {
 }
 
 // bytes is what the tables cost.
-func (s *site) bytes() int { return 8*s.counts.Cap() + 4*len(s.grams) + 8*len(s.known) }
+func (s *site) bytes() int {
+	return 8*s.counts.Cap() + 4*len(s.grams) + 8*len(s.known) + 16*len(s.clients)
+}
 
 // sync passes the state through c.
 func (s *site) sync(c *sketch.Codec) {
@@ -261,6 +296,10 @@ func (s *site) sync(c *sketch.Codec) {
 	}
 	for i := range s.known {
 		c.U64(&s.known[i])
+	}
+	for i := range s.clients {
+		c.U64(&s.clients[i].client)
+		c.U64(&s.clients[i].at)
 	}
 	c.U64(&s.seen)
 	c.U64(&s.aged)

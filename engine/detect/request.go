@@ -13,9 +13,9 @@ const urlMax = 1024
 
 // request is one parsed line of a web log in combined format or near it.
 type request struct {
-	method, url, referrer, agent []byte
-	params                       []drain.Param // client, status, size, duration where they are there
-	route                        uint64
+	client, method, url, referrer, agent []byte
+	params                               []drain.Param // client, status, size, duration where they are there
+	route                                uint64
 }
 
 // Keys of the parameters of a request.
@@ -41,12 +41,13 @@ func (r *request) parse(line []byte) bool {
 	r.method, rest = rest[:space], rest[space+1:]
 	end := quoteEnd(rest)
 	r.url = rest[:end]
-	if i := bytes.LastIndex(r.url, []byte(" HTTP/")); i >= 0 {
+	if i := bytes.LastIndexByte(r.url, ' '); i >= 0 && bytes.HasPrefix(r.url[i:], []byte(" HTTP/")) {
 		r.url = r.url[:i]
 	}
 	rest = rest[min(end+1, len(rest)):]
-	r.params, r.referrer, r.agent = r.params[:0], nil, nil
+	r.params, r.client, r.referrer, r.agent = r.params[:0], nil, nil, nil
 	if i := bytes.IndexByte(line, ' '); i > 0 && i < at {
+		r.client = line[:i]
 		r.params = append(r.params, drain.Param{Value: line[:i], Kind: clientKind(line[:i]), Num: math.NaN(), Key: clientKey})
 	}
 	r.fields(rest)
