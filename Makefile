@@ -41,7 +41,7 @@ test: build ## all tests: units, nested modules, end to end with a real Loki, fa
 	@for m in $(NESTED); do echo "$(GO) test -C $$m ./..."; $(GO) test -C $$m ./... || exit 1; done
 	$(GO) run ./test/lokitest/lokibuild
 	$(GO) test -C $(WITH_LOKI) -count=1 -timeout 20m ./...
-	$(GO) test -count=1 -timeout 40m -v ./test/e2e ./test/serve
+	$(GO) test -count=1 -timeout 40m -p 1 -v ./test/e2e ./test/serve
 	$(GO) test -count=1 -timeout 40m -v ./test/faults
 
 unit: ## only the quick tests, without Loki, Fluent Bit or the C host
@@ -92,7 +92,7 @@ eval: bin/logscope ## accuracy tables, where the evaluation kit is at hand: make
 
 e2e: build ## the end-to-end tests alone
 	$(GO) run ./test/lokitest/lokibuild
-	$(GO) test -count=1 -timeout 40m -v ./test/e2e ./test/serve
+	$(GO) test -count=1 -timeout 40m -p 1 -v ./test/e2e ./test/serve
 
 grafana: ## every query of the dashboards, alert rules and docs, on a real Loki and Prometheus' engine
 	$(GO) test -C conf/grafana/gen ./...
