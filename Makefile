@@ -15,7 +15,7 @@ NESTED := conf/grafana/gen test/wire test/bench test/view test/deploy
 WITH_LOKI := test/grafana
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test unit race fuzz bench bench-drain bench-ship bench-serve lint vuln gen eval e2e grafana faults check clean
+.PHONY: help build demo test unit race fuzz bench pgo bench-drain bench-ship bench-serve lint vuln gen eval e2e grafana faults check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,14 @@ fuzz: ## every fuzz target for FUZZTIME (default 20s)
 
 bench: ## benchmarks of the hot paths: ns, bytes and allocations per record
 	$(GO) test -run '^$$' -bench . -benchmem ./engine/... ./loki/... ./plugin/...
+
+pgo: ## profile of the hot paths, by which the compiler optimises the plugin and the command: some minutes on an idle machine
+	@mkdir -p build/pgo
+	$(GO) test -run '^$$' -bench 'Flush' -benchtime 5s -cpuprofile build/pgo/flush.prof -o build/pgo/flush.test ./plugin/pipeline
+	$(GO) test -run '^$$' -bench 'Score' -benchtime 5s -cpuprofile build/pgo/score.prof -o build/pgo/score.test ./engine
+	$(GO) test -run '^$$' -bench 'Parse' -benchtime 5s -cpuprofile build/pgo/parse.prof -o build/pgo/parse.test ./engine/drain
+	$(GO) tool pprof -proto build/pgo/flush.prof build/pgo/score.prof build/pgo/parse.prof > plugin/default.pgo
+	cp plugin/default.pgo cmd/logscope/default.pgo
 
 bench-drain: ## the engine beside Loki's pkg/pattern/drain on the same lines: make bench-drain EVAL=path/to/eval RUNS=5
 	$(GO) run -C test/bench . -eval "$(abspath $(EVAL))" -rounds $(RUNS)

@@ -302,9 +302,7 @@ func (t *Batch) validMetadata(metadata []Label) []Label {
 // Pushes appends the pushes of the batch to dst and leaves the batch empty, for
 // use again. Pushes that are Alone come last.
 func (t *Batch) Pushes(dst []Push) []Push {
-	for _, g := range t.order {
-		t.cut(g)
-	}
+	t.Cut()
 	for _, s := range t.used {
 		t.cutLate(s)
 		s.entry.raise(s.newest)
@@ -313,6 +311,14 @@ func (t *Batch) Pushes(dst []Push) []Push {
 	dst = append(dst, t.alone...)
 	t.reset()
 	return dst
+}
+
+// Cut compresses what Pushes would, ahead of it. If more entries come after all, the pushes are others
+// than without, so the batch must begin anew.
+func (t *Batch) Cut() {
+	for _, g := range t.order {
+		t.cut(g)
+	}
 }
 
 // cut makes a push of the entries that wait for one tenant.

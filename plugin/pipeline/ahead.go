@@ -11,16 +11,17 @@ import (
 // aheadRecords is the smallest block that is worth a goroutine.
 const aheadRecords = 256
 
-// scoreAndEncode scores the block at hand and appends its entries to the batch. first: nothing is in it.
-func (p *Pipeline) scoreAndEncode(w *work, batch *loki.Batch, seen, first bool) {
+// scoreAndEncode scores the block at hand and appends its entries to the batch. first: nothing is in it,
+// last: nothing will follow but events.
+func (p *Pipeline) scoreAndEncode(w *work, batch *loki.Batch, seen, first, last bool) {
 	if !first || seen || w.flagged || !p.cfg.Score || p.cfg.Forward != ForwardAll || len(w.items) < aheadRecords {
 		p.score(w, seen)
 		w.flagged = w.anyFlagged()
 		p.encode(w, batch)
 		return
 	}
-	encoded := p.scoreEncoding(w, batch)
-	if w.flagged = w.anyFlagged(); encoded && !w.flagged {
+	encoded := p.scoreEncoding(w, batch, last)
+	if w.flagged = w.anyFlagged(); encoded && !w.flagged && !(last && len(w.events) > 0) {
 		p.encodeEvents(w, batch)
 		return
 	}
@@ -31,9 +32,9 @@ func (p *Pipeline) scoreAndEncode(w *work, batch *loki.Batch, seen, first bool) 
 
 // scoreEncoding scores the block at hand and meanwhile appends its records to the batch, as if none
 // were an anomaly. It says whether that came to its end.
-func (p *Pipeline) scoreEncoding(w *work, batch *loki.Batch) (encoded bool) {
+func (p *Pipeline) scoreEncoding(w *work, batch *loki.Batch, last bool) (encoded bool) {
 	done := make(chan bool, 1)
-	go func() { done <- p.encodeAhead(w, batch) }()
+	go func() { done <- p.encodeAhead(w, batch, last) }()
 	defer func() { encoded = <-done }() // w is the other's, too, until then
 	p.score(w, false)
 	return
@@ -41,7 +42,7 @@ func (p *Pipeline) scoreEncoding(w *work, batch *loki.Batch) (encoded bool) {
 
 // encodeAhead appends the block's records to the batch. It reads nothing that scoring writes. What
 // panics here will again when it is encoded anew, where it is caught and told.
-func (p *Pipeline) encodeAhead(w *work, batch *loki.Batch) (encoded bool) {
+func (p *Pipeline) encodeAhead(w *work, batch *loki.Batch, last bool) (encoded bool) {
 	defer func() {
 		if r := recover(); r != nil {
 			encoded = false
@@ -49,6 +50,9 @@ func (p *Pipeline) encodeAhead(w *work, batch *loki.Batch) (encoded bool) {
 	}()
 	for i := range w.items {
 		p.encodeRecord(w, batch, &w.items[i], nil, 1)
+	}
+	if last {
+		batch.Cut()
 	}
 	return true
 }

@@ -68,7 +68,7 @@ func TestPanicInEncodingAheadIsContained(t *testing.T) {
 	w := p.takeWork()
 	w.begin(lines(t, normal(1000)...))
 	p.decode(w, "app", &pending{})
-	if p.scoreEncoding(w, nil) { // no batch
+	if p.scoreEncoding(w, nil, true) { // no batch
 		t.Error("got it done; want it to say that it was not")
 	}
 	if len(w.verdicts) != 1000 {

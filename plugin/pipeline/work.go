@@ -135,7 +135,7 @@ func (p *Pipeline) prepare(tag string, data []byte, seen bool, before *told) *pe
 			b.recite(w)
 			p.encode(w, batch)
 		} else {
-			p.scoreAndEncode(w, batch, seen, n == 0)
+			p.scoreAndEncode(w, batch, seen, n == 0, !more)
 		}
 		if p.cfg.Score {
 			pd.told.add(w)
