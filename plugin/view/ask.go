@@ -80,11 +80,8 @@ func (h *Hub) serveScore(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a := answer{
-		Score: v.Score, Anomaly: v.Anomaly, Reason: v.Reason.String(), Template: v.Template,
+		Score: v.Score, Anomaly: v.Anomaly, Reason: v.Reason.String(), TemplateID: templateID(v.TemplateID), Template: v.Template,
 		Explanation: v.Explanation, Expected: v.Expected, Observed: v.Observed, Session: v.Session,
-	}
-	if v.Template != "" {
-		a.TemplateID = templateID(v.TemplateID)
 	}
 	reply(w, http.StatusOK, &a)
 }

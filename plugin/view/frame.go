@@ -71,7 +71,7 @@ type anomalyShown struct {
 	Event       string  `json:"event,omitempty"`
 	Line        string  `json:"line,omitempty"`
 	Cut         int     `json:"cut,omitempty"` // bytes of the line that are not shown
-	TemplateID  string  `json:"templateId"`
+	TemplateID  string  `json:"templateId,omitempty"`
 	Template    string  `json:"template,omitempty"`
 	Explanation string  `json:"explanation,omitempty"`
 	Expected    string  `json:"expected,omitempty"`
@@ -115,7 +115,13 @@ func show(a *Anomaly) *anomalyShown {
 func millis(ns int64) int64 { return ns / int64(time.Millisecond) }
 
 // templateID writes an id as everywhere: 16 hexadecimal digits.
-func templateID(id uint64) string { return fmt.Sprintf("%016x", id) }
+// Findings about a whole stream have none.
+func templateID(id uint64) string {
+	if id == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%016x", id)
+}
 
 // draft is what of a frame must be copied under the lock.
 type draft struct {

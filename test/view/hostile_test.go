@@ -60,7 +60,7 @@ func testStoredXSS(t *testing.T, b *tab) {
 		hub.Observe(view.Seen{
 			Records: []engine.Record{{Stream: text, Line: []byte(text)}},
 			Verdicts: []engine.Verdict{{
-				Score: 0.9, Anomaly: true, Reason: engine.ReasonNovelty, TemplateID: uint64(i), Template: text,
+				Score: 0.9, Anomaly: true, Reason: engine.ReasonNovelty, TemplateID: uint64(1 + i), Template: text,
 				Explanation: text, Expected: text, Observed: text, Session: text,
 			}},
 			Events: []engine.Event{{Stream: text, Kind: engine.EventSilence, Verdict: engine.Verdict{Score: 0.9, Reason: engine.ReasonSilence, Explanation: text}}},
@@ -99,6 +99,11 @@ func testStoredXSS(t *testing.T, b *tab) {
 	})()`)
 	b.waitFor(`document.getElementById("ask-answer").textContent.includes("<script>")`)
 	b.waitFor(`[...document.querySelectorAll(".said")].filter((s) => s.textContent.includes("<script>")).length >= 4`)
+	if over := value[int](b, `document.documentElement.scrollWidth - innerWidth`); over > 0 {
+		t.Errorf("a log line makes the page %d px too wide", over)
+	}
+	b.size(1280, 900, true)
+	value[any](b, `document.getElementById("anomalies").scrollIntoView()`)
 	b.screenshot("hostile")
 
 	if pwned := value[bool](b, `"pwned" in window`); pwned {

@@ -132,7 +132,7 @@ export class List {
     time.dateTime = new Date(a.time || a.arrived).toISOString();
     const head = make("button", "open",
       time, make("span", "score " + level(a.score), make("span", "hidden", "score "), score(a.score)),
-      make("span", "reason", a.event ? a.reason + " · " + a.event.replace("_", " ") : a.reason),
+      make("span", "reason", a.event && a.event !== a.reason ? a.reason + " · " + a.event.replace("_", " ") : a.reason),
       make("bdi", "stream", visible(a.stream)),
       make("bdi", "why", visible(a.explanation || "no explanation")));
     head.type = "button";
@@ -173,13 +173,16 @@ export class List {
     if (a.cut) add("Not shown", plural(a.cut, "more byte", "more bytes") + " of the line");
     const said = make("p", "said quiet");
     said.setAttribute("role", "status");
-    const buttons = make("div", "buttons", this.button("Only this template", () => {
-      this.text.value = a.templateId;
-      this.filter();
-      this.text.focus();
-    }));
+    const buttons = make("div", "buttons");
+    if (a.templateId) {
+      buttons.append(this.button("Only this template", () => {
+        this.text.value = a.templateId;
+        this.filter();
+        this.text.focus();
+      }));
+    }
     if (a.line) buttons.append(this.button("Copy line", () => this.copy(a.line, said)));
-    if (this.hello.canTeach) buttons.append(this.button("Mark as normal", (button) => this.teach(item, button, said)));
+    if (this.hello.canTeach && a.templateId) buttons.append(this.button("Mark as normal", (button) => this.teach(item, button, said)));
     return make("div", "details", pairs, buttons, said);
   }
 
