@@ -120,31 +120,20 @@ type unifiedFile struct {
 				} `yaml:"relativeTimeRange"`
 				DatasourceUID string `yaml:"datasourceUid"`
 				Model         struct {
-					RefID         string            `yaml:"refId"`
-					Expr          string            `yaml:"expr"`
-					QueryType     string            `yaml:"queryType"`
-					EditorMode    string            `yaml:"editorMode"`
-					Instant       bool              `yaml:"instant"`
-					Range         bool              `yaml:"range"`
-					IntervalMs    int64             `yaml:"intervalMs"`
-					MaxDataPoints int64             `yaml:"maxDataPoints"`
-					Datasource    map[string]string `yaml:"datasource"`
-					Type          string            `yaml:"type"`
-					Expression    string            `yaml:"expression"`
-					Conditions    []struct {
-						Type      string `yaml:"type"`
+					RefID      string            `yaml:"refId"`
+					Expr       string            `yaml:"expr"`
+					QueryType  string            `yaml:"queryType"`
+					EditorMode string            `yaml:"editorMode"`
+					Instant    bool              `yaml:"instant"`
+					Range      bool              `yaml:"range"`
+					Datasource map[string]string `yaml:"datasource"`
+					Type       string            `yaml:"type"`
+					Expression string            `yaml:"expression"`
+					Conditions []struct {
 						Evaluator struct {
 							Type   string    `yaml:"type"`
 							Params []float64 `yaml:"params"`
 						} `yaml:"evaluator"`
-						Operator map[string]string `yaml:"operator"`
-						Query    struct {
-							Params []string `yaml:"params"`
-						} `yaml:"query"`
-						Reducer struct {
-							Type   string `yaml:"type"`
-							Params []any  `yaml:"params"`
-						} `yaml:"reducer"`
 					} `yaml:"conditions"`
 				} `yaml:"model"`
 			} `yaml:"data"`

@@ -342,10 +342,15 @@ func facts() map[string]func(*testing.T, *rig, []lokitest.Series) {
 			}
 		}
 	}
-	value := func(want float64) func(*testing.T, *rig, []lokitest.Series) {
-		return func(t *testing.T, _ *rig, series []lokitest.Series) {
+	// services wants the number of services that have what the selector finds.
+	services := func(selector string) func(*testing.T, *rig, []lokitest.Series) {
+		return func(t *testing.T, r *rig, series []lokitest.Series) {
 			t.Helper()
-			if got := series[0].Points[0].Value; got != want {
+			want := map[string]bool{}
+			for _, e := range r.entries(t, selector) {
+				want[e.Stream["service_name"]] = true
+			}
+			if got := series[0].Points[0].Value; got != float64(len(want)) || len(want) == 0 {
 				t.Errorf("got %v; want %v", got, want)
 			}
 		}
@@ -354,10 +359,10 @@ func facts() map[string]func(*testing.T, *rig, []lokitest.Series) {
 		"Anomalies by score":    scoreHeatFact,
 		"Anomalies by service":  serviceHeatFact,
 		"Services that stopped": names("service_name", "reports"),
-		"Services that changed": value(1),
-		"Silent services":       value(2), // sensors, and what jobs wrote before its release
-		"Fleet findings":        value(1),
-		"Services concerned":    value(6), // reports is fine until it stops; the fleet finding has a service of its own
+		"Services that changed": services(`{source="logscope", event="drift"}`),
+		"Silent services":       services(`{source="logscope", event="silence"}`),
+		"Fleet findings":        services(`{source="logscope", event="fleet"}`), // one finding, of one
+		"Services concerned":    services(`{anomaly="true"}`),
 		"Same line, how many nodes": func(t *testing.T, _ *rig, series []lokitest.Series) {
 			for _, s := range series {
 				if strings.HasPrefix(s.Metric["logscope_template"], "setting payment.retries") && s.Points[0].Value == float64(len(nodes)) {
@@ -369,12 +374,19 @@ func facts() map[string]func(*testing.T, *rig, []lokitest.Series) {
 	}
 }
 
-// scoreHeatFact: each anomaly is in one cell, and no row or column is missing.
-func scoreHeatFact(t *testing.T, r *rig, series []lokitest.Series) {
-	found, err := r.loki.Entries(t.Context(), `{anomaly="true"}`, r.from, r.to)
+// entries returns what a log query finds in the time that dashboards show.
+func (r *rig) entries(t *testing.T, query string) []lokitest.Entry {
+	t.Helper()
+	found, err := r.loki.Entries(t.Context(), query, r.from, r.to)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return found
+}
+
+// scoreHeatFact: each anomaly is in one cell, and no row or column is missing.
+func scoreHeatFact(t *testing.T, r *rig, series []lokitest.Series) {
+	found := r.entries(t, `{anomaly="true"}`)
 	sum := 0.0
 	for _, s := range series {
 		for _, p := range s.Points {

@@ -58,6 +58,9 @@ func replay(end time.Time) []*source {
 		all = append(all, checkout(node, begin, end, uint64(i)))
 	}
 	all = append(all, web(begin, end), jobs(begin, end), mail(begin, end), sensors(begin, end), reports(begin, end), edge(begin, end))
+	for i, service := range []string{"login", "prices", "search", "stock", "tax"} {
+		all = append(all, small(service, begin, end, uint64(i)))
+	}
 	for _, s := range all {
 		slices.SortStableFunc(s.lines, func(a, b line) int { return a.at.Compare(b.at) })
 	}
@@ -74,12 +77,18 @@ func checkout(node string, begin, end time.Time, seed uint64) *source {
 	})
 	s.every(begin, end, 4*time.Second, func(i int) string { return fmt.Sprintf("INFO stock of item %d checked", 100+i%37) })
 	s.add(end.Add(-8*time.Minute), "WARN setting payment.retries of release 2.4 is deprecated, use payment.attempts")
+	if node == nodes[0] {
+		s.add(outage(end), "ERROR cannot resolve bank.example: the name server timed out")
+	}
 	if node == nodes[1] {
 		s.add(end.Add(-6*time.Minute), "ERROR block device sdb1 went read-only, writes of receipts fail")
 		s.add(end.Add(-5*time.Minute), "INFO order 77001 paid by card in 94000 ms")
 	}
 	return s
 }
+
+// outage is when the name server of a node fails: all that runs there has something to say that it never said.
+func outage(end time.Time) time.Time { return end.Add(-2*time.Minute - 30*time.Second) }
 
 // web writes an access log; a scanner comes by.
 func web(begin, end time.Time) *source {
@@ -92,6 +101,7 @@ func web(begin, end time.Time) *source {
 		path := []string{"/", "/cart", "/items?page=1", "/items?page=2", "/static/app.js"}[r.IntN(5)]
 		request(at, fmt.Sprintf("10.1.0.%d", 1+r.IntN(40)), path, 200, 400+r.IntN(900))
 	}
+	s.add(outage(end), `2026/01/02 03:04:05 [error] 7#7: *1 host not found in upstream "cart.example"`)
 	for i := range 88 {
 		at := end.Add(-3*time.Minute + time.Duration(i)*2*time.Second)
 		request(at, "203.0.113.9", fmt.Sprintf("/%s.php?id=%d%%27%%20UNION%%20SELECT%%20%d--", strings.Repeat(string(rune('a'+i%26)), 3+i/26), i, i), 404, 162)
@@ -134,6 +144,7 @@ func mail(begin, end time.Time) *source {
 			s.add(at.Add(time.Duration(i)*40*time.Millisecond), step, id)
 		}
 	}
+	s.add(outage(end), "ERROR no mail relay, its name was not found")
 	n := 200000
 	for at := begin; at.Before(end); at = at.Add(time.Second) {
 		n += 11
@@ -147,6 +158,17 @@ func mail(begin, end time.Time) *source {
 			steps(at.Add(500*time.Millisecond), fmt.Sprintf("upkeep-%d", n), "INFO opened %s", "DEBUG lent a worker to %s", "INFO closed %s")
 		}
 	}
+	return s
+}
+
+// small is a service that does one thing, on the node whose name server fails.
+func small(service string, begin, end time.Time, seed uint64) *source {
+	s := &source{node: nodes[0], namespace: "shop", service: service}
+	r := rand.New(rand.NewPCG(3, seed))
+	s.every(begin, end, 2*time.Second, func(int) string {
+		return fmt.Sprintf("INFO %s asked for %d, answered in %d ms", service, r.IntN(5000), 3+r.IntN(9))
+	})
+	s.add(outage(end), "ERROR lookup of db.example failed in %s, no name server", service)
 	return s
 }
 
@@ -178,10 +200,6 @@ func edge(begin, end time.Time) *source {
 	s.add(end.Add(-4*time.Minute), "ERROR uplink lost carrier, %d packets dropped", 17)
 	return s
 }
-
-// fleetText is what logscope writes of many services turning strange at once, as annotate.go does it. It is
-// pushed as it is: what makes the engine raise one is another test's matter.
-const fleetText = "3 of 7 streams turned strange within a minute: shop/checkout, shop/web, plant/sensors. Look at what they share."
 
 // plugins are the instances that ship the replay, one for each node as in a cluster.
 type plugins struct {

@@ -5,13 +5,9 @@
 package grafana
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"testing"
 	"time"
 
@@ -87,30 +83,7 @@ func (r *rig) fill(t *testing.T) {
 		r.scrapes.scrape(t, "http://"+p.listen+"/metrics", r.to)
 		return len(r.scrapes.labelValues(t, "logscope_snapshot_age_seconds", "job")) > 0
 	})
-	r.pushFleet(t)
 	t.Logf("shipped an hour of %d sources in %v", len(sources), time.Since(begun).Round(time.Millisecond))
-}
-
-// pushFleet writes a fleet finding as the plugin does.
-func (r *rig) pushFleet(t *testing.T) {
-	t.Helper()
-	stream := map[string]string{
-		"job": "replay", "anomaly": "true", "reason": "fleet", "score_bucket": "0.8", "source": "logscope", "event": "fleet",
-	}
-	meta := map[string]string{"logscope_score": "0.86", "logscope_template_id": fmt.Sprintf("%016x", 0), "logscope_explanation": fleetText, "logscope_stream": "fleet"}
-	at := strconv.FormatInt(r.to.Add(-2*time.Minute).UnixNano(), 10)
-	body, err := json.Marshal(map[string]any{"streams": []any{map[string]any{"stream": stream, "values": []any{[]any{at, fleetText, meta}}}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.Post(r.loki.URL+"/loki/api/v1/push", "application/json", bytes.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusNoContent {
-		t.Fatalf("push: got %s; want 204", resp.Status)
-	}
 }
 
 // read returns a file of the clone.

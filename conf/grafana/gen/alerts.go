@@ -63,7 +63,7 @@ func lokiAlerts() []alert {
 			name: "LogscopeFleet", severity: "critical", wait: "0s", window: "20m", keep: "10m",
 			expr: sumBy("", events("fleet", ""), "15m"), over: 0,
 			summary:     "Many services turned strange at once",
-			description: "logscope saw many services turn strange at the same time ($value times within 15 minutes): look for what they share, such as a network, a database, a certificate or a release.",
+			description: "logscope saw many services turn strange within minutes ($value times within 15 minutes; the finding names them): look for what they share, such as a network, a database, a certificate or a release.",
 			dashboard:   overviewUID, panel: panelOwn,
 		},
 		{

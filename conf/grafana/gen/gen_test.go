@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/grafana/grafana-foundation-sdk/go/alerting"
 	"github.com/grafana/grafana-foundation-sdk/go/cog"
 	"github.com/grafana/grafana-foundation-sdk/go/cog/plugins"
 	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
@@ -300,6 +301,33 @@ func TestHeatmaps(t *testing.T) {
 	}
 	if n < 4 {
 		t.Errorf("got %d heatmaps; want at least 4", n)
+	}
+}
+
+// TestAlertQueries: the queries of Grafana's alerts read strictly as the SDK's types.
+func TestAlertQueries(t *testing.T) {
+	plugins.RegisterDefaultPlugins()
+	for kind, alerts := range map[string][]alert{"loki": lokiAlerts(), "prometheus": prometheusAlerts()} {
+		for i := range alerts {
+			rule := alerts[i].unified(kind, "logscope-"+kind)
+			for _, q := range rule.Data {
+				fields := map[string]any{
+					"refId": q.RefID, "datasourceUid": q.DatasourceUID, "model": q.Model,
+					"relativeTimeRange": map[string]int{"from": q.RelativeTimeRange.From, "to": q.RelativeTimeRange.To},
+				}
+				if q.QueryType != "" {
+					fields["queryType"] = q.QueryType
+				}
+				data, err := json.Marshal(fields)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var faults cog.BuildErrors
+				if err := new(alerting.Query).UnmarshalJSONStrict(data); err != nil && (!errors.As(err, &faults) || len(faults) > 0) {
+					t.Errorf("%s, query %s: %v\n%s", rule.Title, q.RefID, err, data)
+				}
+			}
+		}
 	}
 }
 

@@ -96,7 +96,7 @@ func (a *alert) unified(kind, uid string) alertRule {
 	}
 	span := relativeRange{From: int(window.Seconds())}
 	query := map[string]any{
-		"refId": "A", "expr": a.expr, "editorMode": "code", "intervalMs": 1000, "maxDataPoints": 43200,
+		"refId": "A", "expr": a.expr, "editorMode": "code",
 		"datasource": map[string]any{"type": kind, "uid": uid},
 	}
 	if kind == "loki" {
@@ -105,15 +105,9 @@ func (a *alert) unified(kind, uid string) alertRule {
 		query["instant"], query["range"] = true, false
 	}
 	condition := map[string]any{
-		"refId": "C", "type": "threshold", "expression": "A", "intervalMs": 1000, "maxDataPoints": 43200,
+		"refId": "C", "type": "threshold", "expression": "A",
 		"datasource": map[string]any{"type": "__expr__", "uid": "__expr__"},
-		"conditions": []any{map[string]any{
-			"type":      "query",
-			"evaluator": map[string]any{"type": "gt", "params": []any{a.over}},
-			"operator":  map[string]any{"type": "and"},
-			"query":     map[string]any{"params": []any{"C"}},
-			"reducer":   map[string]any{"type": "last", "params": []any{}},
-		}},
+		"conditions": []any{map[string]any{"evaluator": map[string]any{"type": "gt", "params": []any{a.over}}}},
 	}
 	return alertRule{
 		UID: strings.ToLower(a.name), Title: a.name, Condition: "C",
