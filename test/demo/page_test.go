@@ -71,7 +71,8 @@ func scored(t *testing.T) (*shoplog.Recording, []found) {
 }
 
 // TestPage: the examples of docs/reading-an-anomaly.md are what the engine says of the recording, and the
-// picture shows it. "make gen" rewrites both.
+// picture shows it. "make gen" rewrites both. Numbers, and so single cells, may be those of an engine a few
+// changes ago: what is said must be the same, or each change of a rate would be one of the docs.
 func TestPage(t *testing.T) {
 	rec, all := scored(t)
 	old, err := os.ReadFile(page)
@@ -108,9 +109,18 @@ func check(t *testing.T, path, old, made string) {
 		if err := os.WriteFile(path, []byte(made), 0o644); err != nil {
 			t.Fatal(err)
 		}
-	case old != made:
-		t.Errorf("%s is stale, run make gen:\n%.3000s", path, gocmp.Diff(strings.Split(old, "\n"), strings.Split(made, "\n")))
+	default:
+		if diff := gocmp.Diff(wordsOf(old), wordsOf(made)); diff != "" {
+			t.Errorf("%s is stale, run make gen:\n%.3000s", path, diff)
+		}
 	}
+}
+
+// wordsOf is a page, or a picture, without its numbers, cells and line ends.
+func wordsOf(text string) []string {
+	text = regexp.MustCompile(`<rect [^>]*>`).ReplaceAllString(text, "")
+	text = regexp.MustCompile(`[0-9][0-9,.]*`).ReplaceAllString(text, "#")
+	return strings.Fields(text)
 }
 
 // highest returns the anomaly of a service and a reason with the highest score, the first among equals.
