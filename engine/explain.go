@@ -158,10 +158,27 @@ func unitOf(p *drain.Param) (scale float64, unit string) {
 
 func (m *model) explainValue(v *Verdict, t *detect.Template, i int) {
 	p := &m.tested[i]
-	known := vocabulary(t.Slots[i].Values())
+	values := t.Slots[i].Values()
+	known := vocabulary(values)
 	v.Explanation = fmt.Sprintf("%s is %s, never seen there in %s; known values are %s.",
-		m.slotName(i), quote(string(p.Value)), count(float64(t.Slots[i].Values().Seen()), "line"), known)
+		m.slotName(i), quote(string(p.Value)), count(float64(values.Seen()), "line"), known)
+	if like, seen, edits := values.Alike(p.Value); like != "" {
+		v.Explanation += " " + alike(strconv.QuoteToASCII(string(p.Value)), quote(like), seen, edits)
+	}
 	v.Expected, v.Observed = known, quote(string(p.Value))
+}
+
+// alike says how a new value differs from the known one that it looks like. The
+// new one is written in ASCII: that its letters look the same is the point.
+func alike(value, known string, seen uint32, edits int) string {
+	how := "differs by one letter from"
+	switch edits {
+	case 0:
+		how = "only exchanges letters for others that look the same in"
+	case 2:
+		how = "differs by two letters from"
+	}
+	return fmt.Sprintf("%s %s %s, seen %s: a typo or a look-alike.", value, how, known, count(float64(seen), "time"))
 }
 
 func (m *model) explainNetwork(v *Verdict, t *detect.Template, i int) {

@@ -76,7 +76,7 @@ func (s *Params) Test(t *Slot, p *drain.Param) (Code, float64) {
 	if p.Kind == drain.Number && (t.number != nil && t.number.Within(p.Num) || t.values.Neighbour(p.Num)) {
 		return None, 0 // between or beside known numbers: a measure with few values so far
 	}
-	return NewValue, s.values.Surprise(&t.values, t.key-1)
+	return NewValue, s.values.Surprise(&t.values, t.key-1) + t.values.alike(p)
 }
 
 // Learn counts a value of the slot; a surprise of told and more is a finding.
