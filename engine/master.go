@@ -183,7 +183,8 @@ func (w *master) surprise(e *Engine, from int64) (nats float64, most int) {
 	cut := 0.0
 	all := w.rates(e)
 	each := make([]float64, 0, len(all))
-	for _, c := range fleetCuts() {
+	cuts := fleetCuts()
+	for _, c := range cuts {
 		each = each[:0]
 		k, sum := 0, 0.0
 		for i := range all {
@@ -202,7 +203,7 @@ func (w *master) surprise(e *Engine, from int64) (nats float64, most int) {
 		if len(all) <= fleetExact {
 			tail = jointTail(each, k)
 		}
-		if n := -math.Log(max(tail, 1e-300)) - math.Log(fleetTests*float64(len(fleetCuts()))); n > nats {
+		if n := -math.Log(max(tail, 1e-300)) - math.Log(fleetTests*float64(len(cuts))); n > nats {
 			nats, cut, most = n, c, k
 		}
 	}
