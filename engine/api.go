@@ -59,6 +59,8 @@ type Verdict struct {
 	Explanation, Expected, Observed string
 	// Session is the session identifier found in the record, empty where there is none.
 	Session string
+	// Confidence is how much the model has seen, 0..1; set where Reason is. It is no part of Score.
+	Confidence float64
 	// About says which finding it is; nil where there is none, and from Rescore.
 	About *About
 }
@@ -72,6 +74,9 @@ const (
 	EventSilence
 	EventDrift
 	EventFleet
+	// EventUnstructured says, once, that a stream's lines do not fall into
+	// templates. It is no anomaly.
+	EventUnstructured
 )
 
 // Event is a finding with no line of its own.
@@ -132,6 +137,8 @@ func (k EventKind) String() string {
 		return "drift"
 	case EventFleet:
 		return "fleet"
+	case EventUnstructured:
+		return "unstructured"
 	}
 	return ""
 }
@@ -146,6 +153,10 @@ type Stats struct {
 	// EventsDropped counts events that nobody took in time.
 	EventsDropped uint64
 	MemoryBytes   int64
+	// Confidence is that of the models, on average; Cold are those in their
+	// warm-up, Unstructured those whose lines do not fall into templates.
+	Confidence         float64
+	Cold, Unstructured int
 	// Muted counts the findings kept quiet by feedback or a mute, by reason.
 	Muted [reasonsMax]uint64
 	// Held counts the findings that Config.AlertBudget held back.

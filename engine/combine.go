@@ -116,6 +116,7 @@ func (m *model) decide(v *Verdict, t *detect.Template, f detect.Finding, now int
 		return
 	}
 	m.explain(v, t, f)
+	v.Confidence = m.confidence()
 	v.About = m.told.tell(&about, v.Score, v.Time)
 	v.Explanation += v.About.repeats()
 	switch f.Code {

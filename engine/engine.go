@@ -121,6 +121,13 @@ func (e *Engine) Stats() Stats {
 		s.TemplatesEvicted += m.miner.Evicted()
 		s.Sessions += m.sessions.Len()
 		s.MemoryBytes += m.bytes()
+		s.Confidence += m.confidence() / float64(len(e.models))
+		if m.seen <= uint64(e.cfg.Warmup) {
+			s.Cold++
+		}
+		if m.loose.on {
+			s.Unstructured++
+		}
 	}
 	return s
 }

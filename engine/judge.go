@@ -246,6 +246,7 @@ func (m *model) raise(e *Engine, ev Event) {
 		return
 	}
 	ev.Stream = m.stream
+	ev.Confidence = m.confidence()
 	ev.About = m.told.tell(&s, ev.Score, ev.Time)
 	ev.Explanation += ev.About.repeats()
 	e.raise(ev)

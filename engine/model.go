@@ -35,6 +35,7 @@ type model struct {
 	// Cluster.Index, 0 for none; due is the earliest look worth taking.
 	deadlines []int64
 	due       int64
+	loose     looseness
 	told      ledger
 	strange   strangeness
 	budget    budget
@@ -73,7 +74,7 @@ func newModel(stream string, cfg *Config, book *book) *model {
 
 // hold keeps a line of the block until the block is scored.
 func (m *model) hold(line []byte, raw bool) {
-	if len(m.lines) > 0 && raw != m.raw {
+	if len(m.lines) > 0 && raw != m.raw && !m.loose.on {
 		m.miner.Settle(m.lines, m.raw) // rare: one stream in two forms
 		m.release()
 	}
@@ -83,7 +84,11 @@ func (m *model) hold(line []byte, raw bool) {
 
 // begin announces the lines held: their templates are settled before the
 // first line of a new one is answered.
-func (m *model) begin() { m.miner.Begin(m.lines, m.raw) }
+func (m *model) begin() {
+	if !m.loose.on || m.loose.probing {
+		m.miner.Begin(m.lines, m.raw)
+	}
+}
 
 // release lets go of the lines held: they belong to the caller.
 func (m *model) release() {
@@ -93,7 +98,7 @@ func (m *model) release() {
 
 // score scores one record and learns from it.
 func (m *model) score(e *Engine, v *Verdict, r *Record) {
-	m.miner.Parse(&m.line, r.Line, r.Raw)
+	m.parse(e, r)
 	t := r.Time
 	if t == 0 {
 		t = m.line.Time
@@ -117,7 +122,7 @@ func (m *model) score(e *Engine, v *Verdict, r *Record) {
 	m.seen++
 	if m.line.Cluster == nil {
 		m.prev = -1
-		return // the miner is full and knows no template for it
+		return // the miner knows no template for it, and takes no more
 	}
 	tmpl := m.template(m.line.Cluster, len(m.line.Params))
 	m.request = (tmpl.Request || tmpl.Count == 0) && m.access.Parse(r.Line)

@@ -55,6 +55,9 @@ import (
 //	  ...      the stream's own gaps (detect.Gaps.Sync)
 //	  ...      requests: routes, statuses, what a site asks for (detect.Access.Sync)
 //	  ...      sessions: flows, pool, free places (detect.Sessions.Sync)
+//	  36       whether the log falls into templates: not, told, probing 1 + 1 + 1,
+//	           founded, looked 4 + 4, windows 1, moment from which templates are forgotten 8,
+//	           beginning of this window and of the one before 8 + 8
 //	  4 + ...  findings told lately: template 8, reason 1, variable 1, value 4 + n,
 //	           level 8, score 8, count 8, first and last 8 + 8, repeats not told 4,
 //	           first and last of these 8 + 8, whether value and level are one 1
@@ -218,6 +221,7 @@ func (m *model) sync(c *sketch.Codec) {
 	m.pace.Sync(c)
 	m.access.Sync(c)
 	m.sessions.Sync(c, len(m.templates), 2*max(len(m.templates), m.access.Len()))
+	m.loose.sync(c)
 	m.told.sync(c)
 	m.budget.sync(c)
 	c.F64(&m.strange.minutes)

@@ -65,6 +65,10 @@ func appendObject(dst []byte, at place, event string, v *engine.Verdict, line []
 	} else {
 		dst = appendString(dst, v.Session)
 	}
+	if v.Confidence > 0 {
+		dst = append(dst, `,"confidence":`...)
+		dst = strconv.AppendFloat(dst, v.Confidence, 'f', 2, 64)
+	}
 	dst = appendAbout(dst, v.About)
 	if v.Anomaly && line != nil {
 		dst = append(dst, `,"line":`...)

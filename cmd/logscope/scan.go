@@ -252,6 +252,9 @@ func (s *scanner) printEvents(events []engine.Event) {
 	for i := range events {
 		ev := &events[i]
 		s.sum.addEvent(ev)
+		if ev.Kind == engine.EventUnstructured {
+			s.tell("%q: %s", ev.Stream, ev.Explanation)
+		}
 		if s.settings.All || ev.Anomaly {
 			s.print.event(s.placeOf(ev.Seq), ev)
 		}

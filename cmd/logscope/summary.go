@@ -62,6 +62,16 @@ func (p *text) summary(s *summary) {
 	if s.cut > 0 {
 		fmt.Fprintf(p.out, "of %s only the first %d bytes were scored\n", plural(uint64(s.cut), "line"), lineBytesMax)
 	}
+	if s.stats.Models > 0 {
+		fmt.Fprintf(p.out, "confidence %.2f in %s", s.stats.Confidence, plural(uint64(s.stats.Models), "model"))
+		if s.stats.Cold > 0 {
+			fmt.Fprintf(p.out, "; %d saw too few lines to raise anything (--warmup)", s.stats.Cold)
+		}
+		if s.stats.Unstructured > 0 {
+			fmt.Fprintf(p.out, "; %d of lines that fall into no templates", s.stats.Unstructured)
+		}
+		fmt.Fprintln(p.out)
+	}
 	if s.stats.Held > 0 {
 		fmt.Fprintf(p.out, "%s held back by --alert-budget\n", plural(s.stats.Held, "finding"))
 	}

@@ -27,6 +27,7 @@ const (
 	metaExpected    = "logscope_expected"
 	metaObserved    = "logscope_observed"
 	metaSession     = "logscope_session"
+	metaConfidence  = "logscope_confidence"
 	metaVariable    = "logscope_variable"
 	metaCount       = "logscope_count"
 	metaFirst       = "logscope_first"
@@ -185,6 +186,9 @@ func appendVerdict(dst []loki.Label, v *engine.Verdict) []loki.Label {
 			l.Value = capText(l.Value)
 			dst = append(dst, l)
 		}
+	}
+	if v.Confidence > 0 {
+		dst = append(dst, loki.Label{Name: metaConfidence, Value: strconv.FormatFloat(v.Confidence, 'f', 2, 64)})
 	}
 	return appendAbout(dst, v.About)
 }

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -31,5 +32,33 @@ func TestFleetReachesLoki(t *testing.T) {
 	}
 	if len(found) != 1 || !strings.Contains(found[0], `"app0" (novelty)`) {
 		t.Errorf("got %q; want one entry that names the streams", found)
+	}
+}
+
+// TestUnstructuredIsToldOnce in the log, and is no entry in Loki.
+func TestUnstructuredIsToldOnce(t *testing.T) {
+	s := sink.New(t)
+	p, log := start(t, s, nil)
+	rng := rand.New(rand.NewPCG(1, 1))
+	sent := 0
+	for range 4 {
+		var texts []string
+		for range 3000 {
+			var b strings.Builder
+			for range 12 {
+				fmt.Fprintf(&b, "%c%c%c%c ", 'a'+rng.IntN(26), 'a'+rng.IntN(26), 'a'+rng.IntN(26), 'a'+rng.IntN(26))
+			}
+			texts = append(texts, b.String())
+		}
+		sent += len(texts)
+		if got := p.Flush("dump", lines(t, texts...)); got != OK {
+			t.Fatalf("got %v; want OK", got)
+		}
+	}
+	if n := strings.Count(log.String(), "does not fall into templates"); n != 1 || !strings.Contains(log.String(), `stream \"dump\"`) {
+		t.Errorf("got %d messages, log %s; want one that names the stream", n, log)
+	}
+	if got := len(s.Entries()); got != sent || p.Stats().Engine.Unstructured != 1 {
+		t.Errorf("got %d entries, %d unstructured; want the %d lines as they are", got, p.Stats().Engine.Unstructured, sent)
 	}
 }

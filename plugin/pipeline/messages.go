@@ -19,6 +19,7 @@ const (
 	msgStateAside    = "cannot use state_file %q, set aside as %q, learning starts afresh: %v"
 	msgStateWrite    = "cannot write state_file %q, the one before stays: %v"
 	msgStateWritten  = "state_file %q can be written again"
+	msgUnstructured  = "stream %q: %s"
 	msgFeedbackRead  = "%v; what stands before that line is taken, the rest is not"
 	msgFeedback      = "took up %d words of feedback from %q"
 	msgMuteFile      = "%v; the mute list before it stays in force, with %d entries"

@@ -11,7 +11,7 @@ import (
 )
 
 // metaPairsMax bounds the structured metadata of one entry; Loki's own default limit is 128 pairs.
-// What logscope adds itself (at most 13) must fit besides.
+// What logscope adds itself (at most 14) must fit besides.
 const metaPairsMax = 110
 
 // appendMeta collects a record's structured metadata in w.meta: the configured

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"slices"
 	"time"
 	"unsafe"
 
@@ -265,11 +266,21 @@ func (p *Pipeline) scoreBlock(w *work, seen bool) (took time.Duration, err error
 		w.verdicts = p.engine.Rescore(w.verdicts[:0], w.recs)
 	} else {
 		w.verdicts = p.engine.Score(w.verdicts[:0], w.recs)
-		w.events = p.engine.Events(w.events[:0])
+		w.events = p.notices(p.engine.Events(w.events[:0]))
 	}
 	p.noteLabels(w)
 	p.panics = 0
 	return time.Since(started), nil
+}
+
+// notices tells of the events that are for the operator, and returns the others.
+func (p *Pipeline) notices(events []engine.Event) []engine.Event {
+	return slices.DeleteFunc(events, func(e engine.Event) bool {
+		if e.Kind == engine.EventUnstructured {
+			p.log.Warn(fmt.Sprintf(msgUnstructured, e.Stream, e.Explanation))
+		}
+		return e.Kind == engine.EventUnstructured
+	})
 }
 
 // noteLabels remembers which labels a model's records carry.
