@@ -9,6 +9,10 @@ import (
 	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
 )
 
+// schemaVersion is Grafana 11's. Later ones bring it up to theirs as they load it; what they call deprecated,
+// for a schema that Grafana 11 cannot read, is the one form that all of them take.
+const schemaVersion = 39
+
 // files returns the generated files by their paths below conf/.
 func files() (map[string][]byte, error) {
 	all := map[string][]byte{}
@@ -17,6 +21,7 @@ func files() (map[string][]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("cannot build a dashboard: %w", err)
 		}
+		d.SchemaVersion = schemaVersion
 		data, err := encodeDashboard(&d)
 		if err != nil {
 			return nil, err
