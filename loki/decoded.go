@@ -14,7 +14,13 @@ import (
 type Decoded struct {
 	Streams []DecodedStream
 	Entries []DecodedEntry // of all streams, in order
+	// StreamsMax and EntriesMax bound what Read takes apart, 100 bytes for each: two bytes of a push can be an
+	// entry. 0: no bound.
+	StreamsMax, EntriesMax int
 }
+
+// ErrTooMany is of a push with more streams or entries than are taken apart.
+var ErrTooMany = errors.New("too many streams or entries in one push")
 
 // DecodedStream is one stream of a Decoded.
 type DecodedStream struct {
@@ -131,6 +137,9 @@ func (d *Decoded) stream(f anyField) error {
 	}
 	s.End = len(d.Entries)
 	d.Streams = append(d.Streams, s)
+	if d.StreamsMax > 0 && len(d.Streams) > d.StreamsMax {
+		return fmt.Errorf("%w: more than %d streams", ErrTooMany, d.StreamsMax)
+	}
 	return nil
 }
 
@@ -160,6 +169,9 @@ func (d *Decoded) entry(f anyField) error {
 		msg = msg[len(f.all):]
 	}
 	d.Entries = append(d.Entries, e)
+	if d.EntriesMax > 0 && len(d.Entries) > d.EntriesMax {
+		return fmt.Errorf("%w: more than %d entries", ErrTooMany, d.EntriesMax)
+	}
 	return nil
 }
 

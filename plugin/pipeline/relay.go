@@ -49,8 +49,9 @@ type RelayPush struct {
 	Verbatim bool
 	// Owner tells senders apart that have no tenant: their models are separate.
 	Owner string
-	// Identity is what a push that is sent again is known by: the bytes that came.
+	// Identity is what a push that is sent again is known by: the bytes that came, and what they were taken for.
 	Identity []byte
+	Format   string
 	// Raw gives the push as protobuf, uncompressed. now stands for times that
 	// the sender did not give; timeless says that there were such: the same
 	// bytes may then be another push, once this one is delivered.
@@ -142,6 +143,8 @@ func (r *Relay) key(push *RelayPush) uint64 {
 	_, _ = h.WriteString(push.Send.Tenant)
 	_ = h.WriteByte(0)
 	_, _ = h.WriteString(push.Owner)
+	_ = h.WriteByte(0)
+	_, _ = h.WriteString(push.Format)
 	_ = h.WriteByte(0)
 	_, _ = h.Write(push.Identity)
 	return h.Sum64()

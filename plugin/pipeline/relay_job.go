@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -15,6 +14,14 @@ import (
 	"github.com/logscope/logscope/engine"
 	"github.com/logscope/logscope/loki"
 	"github.com/logscope/logscope/plugin/chunk"
+)
+
+// Bounds of a push that is scored. One with more goes on as it came, where Loki can read it.
+const (
+	// RelayEntriesMax is twice what Vector sends at most; 20 MB while it is scored.
+	RelayEntriesMax = 200_000
+	// RelayStreamsMax is four times the streams that one Loki tenant may have by default; 10 MB.
+	RelayStreamsMax = 20_000
 )
 
 // relayJob is one push on its way.
@@ -51,16 +58,17 @@ func (j *relayJob) read() error {
 	}
 	raw, timeless, err := j.push.Raw(j.told.now)
 	if err == nil {
+		j.decoded.StreamsMax, j.decoded.EntriesMax = RelayStreamsMax, RelayEntriesMax
 		err = j.decoded.Read(raw)
-	}
-	if err == nil && len(j.decoded.Entries) > math.MaxInt32 {
-		err = errors.New("too many entries")
 	}
 	if err != nil {
 		return err
 	}
-	if j.first {
+	switch {
+	case j.first:
 		j.told.timeless, j.told.records = timeless, len(j.decoded.Entries)
+	case j.told.records != len(j.decoded.Entries): // two pushes with one hash
+		return errors.New("another push is known by the same hash")
 	}
 	j.sets = make([]*relaySet, len(j.decoded.Streams))
 	for i := range j.decoded.Streams {

@@ -14,7 +14,10 @@ func (s *Server) ingest(w http.ResponseWriter, r *request) error {
 
 func (s *Server) rawFromLines(body []byte) func(now int64) ([]byte, bool, error) {
 	return func(now int64) ([]byte, bool, error) {
-		data, timeless := chunkFromJSON(body, now)
+		data, timeless, err := chunkFromJSON(body, now)
+		if err != nil {
+			return nil, false, err
+		}
 		raw, err := s.shaper.Push(data)
 		return raw, timeless, err
 	}

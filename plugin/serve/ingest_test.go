@@ -223,7 +223,10 @@ func FuzzIngest(f *testing.F) {
 	shaperConfig := pipeline.DefaultConfig()
 	shaper := pipeline.NewLineShaper(&shaperConfig)
 	f.Fuzz(func(t *testing.T, in []byte) {
-		data, _ := chunkFromJSON(in, 1)
+		data, _, err := chunkFromJSON(in, 1)
+		if err != nil {
+			return
+		}
 		raw, err := shaper.Push(data)
 		if err != nil {
 			t.Fatalf("%q: %v", in, err)

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"bytes"
 	"encoding/hex"
 	"fmt"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/logscope/logscope/loki"
+	"github.com/logscope/logscope/plugin/pipeline"
 )
 
 const mimeJSON = "application/json"
@@ -24,9 +26,9 @@ func (s *Server) otlp(w http.ResponseWriter, r *request) error {
 	var unmarshal func([]byte) (plog.Logs, error)
 	switch r.media {
 	case mimeJSON:
-		unmarshal = new(plog.JSONUnmarshaler).UnmarshalLogs
+		unmarshal = unmarshalJSON
 	case "application/x-protobuf":
-		unmarshal = new(plog.ProtoUnmarshaler).UnmarshalLogs
+		unmarshal = unmarshalProto
 	default:
 		return failf(http.StatusUnsupportedMediaType, "Content-Type %q: OTLP logs come as application/x-protobuf or application/json", r.media)
 	}
@@ -36,6 +38,27 @@ func (s *Server) otlp(w http.ResponseWriter, r *request) error {
 		s.writeOTLP(w, r, statusOfFailure(err), err.Error())
 	}
 	return nil
+}
+
+// otlpPartsMax bounds the records, attributes and values of a request: each takes some 100 bytes once decoded, and
+// as few as two before. It is 10 for each entry of the largest push, 200 MB at worst, and one request's alone.
+const otlpPartsMax = 10 * pipeline.RelayEntriesMax
+
+// unmarshalJSON decodes OTLP logs; every part of them begins with a brace.
+func unmarshalJSON(body []byte) (plog.Logs, error) {
+	if bytes.Count(body, []byte("{")) > otlpPartsMax {
+		return plog.Logs{}, tooMany("parts", otlpPartsMax)
+	}
+	return new(plog.JSONUnmarshaler).UnmarshalLogs(body)
+}
+
+// unmarshalProto decodes OTLP logs.
+func unmarshalProto(body []byte) (plog.Logs, error) {
+	parts := 0
+	if countParts(body, otlpRequest, 0, otlpPartsMax, &parts); parts > otlpPartsMax {
+		return plog.Logs{}, tooMany("parts", otlpPartsMax)
+	}
+	return new(plog.ProtoUnmarshaler).UnmarshalLogs(body)
 }
 
 // rawFromOTLP writes OTLP logs as a push. What the decoder makes of hostile

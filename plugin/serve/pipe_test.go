@@ -195,7 +195,7 @@ func build(v []byte) any {
 		return out
 	case jsonscan.String:
 		_, text := jsonscan.Text(nil, v)
-		return strings.ToValidUTF8(string(text), "\uFFFD")
+		return string([]rune(string(text))) // as encoding/json: each byte that is not UTF-8 becomes U+FFFD
 	}
 	var out any
 	_ = json.Unmarshal(v, &out)

@@ -182,7 +182,7 @@ func (s *Server) push(w http.ResponseWriter, r *request) error {
 
 // relayed begins what a request is to Loki.
 func (s *Server) relayed(r *request) *pipeline.RelayPush {
-	p := &pipeline.RelayPush{Identity: r.came}
+	p := &pipeline.RelayPush{Identity: r.came, Format: r.URL.Path + " " + r.media + " " + r.encoding}
 	p.Send = loki.Forward{Body: r.came, Tenant: r.Header.Get("X-Scope-OrgID"), Header: s.passedHeader(r.Request), Query: r.URL.RawQuery}
 	if s.passesAuth() {
 		p.Owner = ownerOf(r.Request)
@@ -221,6 +221,9 @@ func (s *Server) passedHeader(r *http.Request) http.Header {
 // pass sends a push on and answers.
 func (s *Server) pass(w http.ResponseWriter, r *request, p *pipeline.RelayPush, answer func(http.ResponseWriter, *request, *loki.Answer)) error {
 	a, err := s.relay.Push(r.Context(), p)
+	if errors.Is(err, loki.ErrTooMany) {
+		return failf(http.StatusRequestEntityTooLarge, "%v", err)
+	}
 	if err != nil {
 		return failf(http.StatusBadRequest, "%v", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/logscope/logscope/loki"
+	"github.com/logscope/logscope/plugin/pipeline"
 	"github.com/logscope/logscope/plugin/serve/jsonscan"
 )
 
@@ -48,11 +49,21 @@ type jsonPush struct {
 	meta   []loki.Label
 	text   []byte
 	line   []byte
+
+	streams, entries int
+}
+
+// tooMany says that a push is larger than is scored.
+func tooMany(what string, max int) error {
+	return fmt.Errorf("%w: more than %d %s", loki.ErrTooMany, max, what)
 }
 
 func (p *jsonPush) stream(obj []byte) error {
 	if jsonscan.KindOf(obj) != jsonscan.Object {
 		return errors.New("a stream is no JSON object")
+	}
+	if p.streams++; p.streams > pipeline.RelayStreamsMax {
+		return tooMany("streams", pipeline.RelayStreamsMax)
 	}
 	p.labels = p.labels[:0]
 	var values []byte
@@ -87,6 +98,9 @@ func (p *jsonPush) stream(obj []byte) error {
 func (p *jsonPush) entry(s *loki.RawStream, array []byte) error {
 	if jsonscan.KindOf(array) != jsonscan.Array {
 		return errors.New("an entry is no array")
+	}
+	if p.entries++; p.entries > pipeline.RelayEntriesMax {
+		return tooMany("entries", pipeline.RelayEntriesMax)
 	}
 	var timeNs int64
 	var line []byte

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/logscope/logscope/plugin/chunk"
+	"github.com/logscope/logscope/plugin/pipeline"
 	"github.com/logscope/logscope/plugin/serve/jsonscan"
 )
 
@@ -21,24 +22,29 @@ type recordWriter struct {
 	text     []byte
 	now      int64
 	timeless bool // a record had no time of its own
+	records  int
 }
 
 // chunkFromJSON makes a chunk of a body of NDJSON, or of one JSON array. now
 // stands for the time of records that have none; timeless says that there were such.
-func chunkFromJSON(body []byte, now int64) (data []byte, timeless bool) {
+func chunkFromJSON(body []byte, now int64) (data []byte, timeless bool, err error) {
 	w := recordWriter{now: now}
 	if array, err := jsonscan.Only(body); err == nil && jsonscan.KindOf(array) == jsonscan.Array {
 		for e := jsonscan.ElementsOf(array); e.Next(); {
-			w.record(e.Val)
+			if w.record(e.Val); w.records > pipeline.RelayEntriesMax {
+				return nil, false, tooMany("records", pipeline.RelayEntriesMax)
+			}
 		}
-		return w.chunk.Buf, w.timeless
+		return w.chunk.Buf, w.timeless, nil
 	}
 	for len(body) > 0 {
 		line, rest, _ := bytes.Cut(body, []byte{'\n'})
-		w.line(line)
+		if w.line(line); w.records > pipeline.RelayEntriesMax {
+			return nil, false, tooMany("records", pipeline.RelayEntriesMax)
+		}
 		body = rest
 	}
-	return w.chunk.Buf, w.timeless
+	return w.chunk.Buf, w.timeless, nil
 }
 
 // line writes the record of one line; blank lines are none.
@@ -70,6 +76,7 @@ func (w *recordWriter) record(value []byte) {
 }
 
 func (w *recordWriter) begin(at int64, ok bool) {
+	w.records++
 	if !ok {
 		at, w.timeless = w.now, true
 	}

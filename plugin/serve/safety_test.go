@@ -23,6 +23,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/logscope/logscope/loki"
 )
 
 // TestBombsAreRefused before memory is taken for them, with words that say which limit it was.
@@ -64,6 +66,47 @@ func TestBombsAreRefused(t *testing.T) {
 	}
 	if !r.inflight.TryAcquire(r.cfg.InflightMax) {
 		t.Error("not all memory was given back")
+	}
+}
+
+// TestManySmallParts: two bytes of a push can be an entry of a hundred. Such pushes go to Loki as they came,
+// where it can read them, else they are refused; either way no memory is taken for the parts.
+func TestManySmallParts(t *testing.T) {
+	r := newRig(t, nil)
+	repeat := func(field byte, body string, n int) []byte { // a field with a message n times
+		return bytes.Repeat(append([]byte{field, byte(len(body))}, body...), n)
+	}
+	wrap := func(field byte, body []byte) []byte {
+		return append(binary.AppendUvarint([]byte{field}, uint64(len(body))), body...)
+	}
+	jsonOf := func(head, part, tail string, n int) []byte {
+		return []byte(head + strings.Repeat(part+",", n) + part + tail)
+	}
+	for name, test := range map[string]struct {
+		path, mime, encoding string
+		body                 []byte
+		passes               bool
+	}{
+		"entries":       {pathPush, "application/x-protobuf", "", loki.Compress(wrap(0x0a, repeat(0x12, "", 1<<20))), true},
+		"streams":       {pathPush, "application/x-protobuf", "", loki.Compress(repeat(0x0a, "", 1<<20)), true},
+		"JSON entries":  {pathPush, "application/json", "gzip", jsonOf(`{"streams":[{"stream":{},"values":[`, `["1",""]`, `]}]}`, 1<<19), true},
+		"zstd entries":  {pathPush, "application/json", "zstd", jsonOf(`{"streams":[{"stream":{},"values":[`, `["1",""]`, `]}]}`, 1<<19), false},
+		"lines":         {pathIngest, "", "gzip", bytes.Repeat([]byte("x\n"), 1<<20), false},
+		"elements":      {pathIngest, "", "gzip", jsonOf("[", "{}", "]", 1<<19), false},
+		"OTLP records":  {pathOTLP, "application/x-protobuf", "gzip", wrap(0x0a, wrap(0x12, repeat(0x12, "", 4<<20))), false},
+		"OTLP values":   {pathOTLP, "application/x-protobuf", "gzip", wrap(0x0a, wrap(0x12, wrap(0x12, wrap(0x2a, wrap(0x2a, repeat(0x0a, "", 4<<20)))))), false},
+		"OTLP in JSON":  {pathOTLP, "application/json", "gzip", jsonOf(`{"resourceLogs":[{"scopeLogs":[{"logRecords":[`, "{}", `]}]}]}`, 3<<20), false},
+		"OTLP, entries": {pathOTLP, "application/x-protobuf", "gzip", wrap(0x0a, wrap(0x12, repeat(0x12, "", 1<<20))), false},
+	} {
+		before := len(r.loki.got())
+		status, text, _ := r.post(test.path, encode(t, test.encoding, test.body), "Content-Type", test.mime, "Content-Encoding", test.encoding)
+		want := map[bool]int{true: http.StatusNoContent, false: http.StatusRequestEntityTooLarge}[test.passes]
+		if status != want || !test.passes && !strings.Contains(text, "too many") {
+			t.Errorf("%s: got %d %.100q; want %d", name, status, text, want)
+		}
+		if passed := len(r.loki.got()) > before; passed != test.passes {
+			t.Errorf("%s: got passed %v; want %v", name, passed, test.passes)
+		}
 	}
 }
 
