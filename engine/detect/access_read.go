@@ -125,6 +125,7 @@ type reading struct {
 	hinted float64 // how surprising the hints are
 	signs  [signsTop]byte
 	client uint64
+	served bool // the server had it
 
 	param    []byte // the name of the parameter being read
 	seen     []sighting
@@ -263,7 +264,7 @@ func (l *reading) signsOf(s *site, t passage, name uint64) (sum float64, signs [
 		l.note(t.part, own, keyTotal)
 	}
 	for i, v := range top {
-		if sum += v; v < partUsual {
+		if sum += v; i > 0 && v < partUsual {
 			signs[i] = 0
 		}
 	}
@@ -309,6 +310,7 @@ func (l *reading) answer(s *site, r *request, path uint64, known bool) {
 	case 206, 304: // a part of it, or unchanged: what a client has already is its own affair
 		code = 200
 	}
+	l.served = code < statusLeast
 	class := uint64(contextUnknown)
 	if known {
 		class = contextKnown
@@ -433,19 +435,41 @@ func afterHost(b []byte) []byte {
 	return nil
 }
 
-// oddest returns the two parts that surprise most.
+// subjects groups the parts by what they are about.
+var subjects = [parts]uint8{
+	PartPath: 0, PartEnding: 0, PartSpelling: 0, PartSigns: 0,
+	PartMethod: 1, PartStatus: 2, PartQuery: 3, PartKey: 3,
+	PartValue: 4, PartShape: 4, PartText: 4, PartChars: 4,
+	PartReferrer: 5, PartAgent: 6, PartHints: 7,
+}
+
+// oddest returns the part that surprises most, and the one that does of those
+// that are about something else. Signs say more than what else is odd about a text.
 func (l *reading) oddest() (first, second Part) {
-	first, second = 0, 1
-	if l.nats[1] > l.nats[0] {
-		first, second = 1, 0
+	for p := range parts {
+		if l.nats[p] > l.nats[first] {
+			first = p
+		}
 	}
-	for p := Part(2); p < parts; p++ {
-		switch {
-		case l.nats[p] > l.nats[first]:
-			first, second = p, first
-		case l.nats[p] > l.nats[second]:
+	second = PartMethod
+	if first == PartMethod {
+		second = PartPath
+	}
+	for p := range parts {
+		if subjects[p] != subjects[first] && l.nats[p] > l.nats[second] {
 			second = p
 		}
 	}
-	return first, second
+	return l.telling(first), l.telling(second)
+}
+
+// telling returns the part of the same subject that tells most.
+func (l *reading) telling(p Part) Part {
+	switch {
+	case subjects[p] == subjects[PartSigns] && l.nats[PartSigns] > partUsual:
+		return PartSigns
+	case subjects[p] == subjects[PartChars] && l.nats[PartChars] > partUsual:
+		return PartChars
+	}
+	return p
 }

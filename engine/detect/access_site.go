@@ -10,7 +10,7 @@ import (
 
 const (
 	// siteBits makes room for 65,536 counts, 512 KB, there only where requests are.
-	siteBits = 14
+	siteBits = 13
 	// siteFull is how many requests pass until every count is halved, so that a
 	// site may change.
 	siteFull = 100_000
@@ -32,6 +32,9 @@ const (
 	// one: a scan of thousands of requests must not become usual, while
 	// what a new release brings is known after some twenty.
 	oddWeight = 1.0 / 64
+	// servedWeight is what is learned of an unusual path that the server has: a new
+	// page is known when two clients have seen it.
+	servedWeight = 1.0 / 2
 	// hintWeight is what is learned of an odd request with hints of an attack.
 	hintWeight = 1.0 / 2048
 	// oddEvery is which of the odd requests counts in full where weights cannot be.
@@ -148,10 +151,12 @@ func (s *site) learn(l *reading) {
 		switch {
 		case o.part == PartHints && odd:
 			s.count(o, strange) // so that a site may teach what is no attack there
-		case o.part != PartHints && !warm && l.nats[o.part] > partUsual:
-			s.count(o, min(whole, strange))
-		default:
+		case o.part == PartHints || warm || l.nats[o.part] <= partUsual:
 			s.count(o, whole)
+		case o.part <= PartSigns && l.served:
+			s.count(o, min(whole, servedWeight))
+		default:
+			s.count(o, min(whole, strange))
 		}
 	}
 	if !again {

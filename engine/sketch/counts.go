@@ -3,25 +3,26 @@ package sketch
 import "math"
 
 const (
-	// countsWays is how many counts share a bucket: half a cache line, which one
-	// look brings in.
-	countsWays = 4
+	// countsWays is how many counts share a bucket: with half the table in use,
+	// one bucket in 500 is full.
+	countsWays = 8
 	// countsLeast is what a count must hold to outlive a halving.
 	countsLeast = 1.0 / 64
 )
 
 // Counts counts events by a 64-bit key in a table of fixed size, 8 bytes a
-// key. Where a bucket is full the least count makes room if it is one sighting
-// or less, else it is halved and the newcomer is not counted: a flood of
-// new keys displaces only its own. Of each key 32 bits are compared beside the
-// bucket's place, so that a foreign count is read once in a billion looks.
+// key. Where a bucket is full a newcomer is not counted but taken off the least
+// count, and has its place when nothing is left of it (Misra and Gries, Science
+// of Computer Programming 1982): a flood of new keys displaces its own
+// and at most one other of a bucket. Of each key 32 bits are compared beside the
+// bucket's place, so that a foreign count is read once in 500 million looks.
 type Counts struct {
 	tags   []uint32
 	counts []float32
 	shift  uint
 }
 
-// NewCounts makes room for 4 << bits keys.
+// NewCounts makes room for 8 << bits keys.
 func NewCounts(bits uint) Counts {
 	return Counts{tags: make([]uint32, countsWays<<bits), counts: make([]float32, countsWays<<bits), shift: 64 - bits}
 }
@@ -55,8 +56,8 @@ func (t *Counts) Add(key uint64, weight float64) (before float64) {
 			least = i
 		}
 	}
-	if t.counts[least] > 1 {
-		t.counts[least] /= 2
+	if t.counts[least] > float32(weight) {
+		t.counts[least] -= float32(weight)
 		return 0
 	}
 	t.tags[least], t.counts[least] = uint32(key), float32(weight)

@@ -19,7 +19,7 @@ func spread(n uint64) uint64 {
 // they are the same, and a key that was never added counts 0.
 func TestCountsAgainstMap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		table := NewCounts(10)
+		table := NewCounts(9)
 		exact := map[uint64]float64{}
 		for range rapid.IntRange(0, 2000).Draw(t, "additions") {
 			key := spread(rapid.Uint64Range(0, 99).Draw(t, "key"))
@@ -49,7 +49,7 @@ func TestCountsAgainstMap(t *testing.T) {
 
 // TestCountsFlood keeps what is frequent through a flood of keys that come once.
 func TestCountsFlood(t *testing.T) {
-	table := NewCounts(8)
+	table := NewCounts(7)
 	for n := range uint64(200) {
 		table.Add(spread(n), 50)
 	}
@@ -70,7 +70,7 @@ func TestCountsFlood(t *testing.T) {
 // TestCountsRoundTrip writes a table and reads it back; every prefix and a
 // place beyond the table must be refused.
 func TestCountsRoundTrip(t *testing.T) {
-	table := NewCounts(4)
+	table := NewCounts(3)
 	for n := range uint64(40) {
 		table.Add(spread(n), float64(n+1))
 	}
@@ -78,7 +78,7 @@ func TestCountsRoundTrip(t *testing.T) {
 	table.Sync(w)
 	data := w.Bytes()
 	for cut := range len(data) + 1 {
-		again := NewCounts(4)
+		again := NewCounts(3)
 		r := NewReader(data[:cut])
 		if again.Sync(r); (r.Err() != nil) != (cut < len(data)) {
 			t.Fatalf("got error %v for %d of %d bytes", r.Err(), cut, len(data))
@@ -91,7 +91,7 @@ func TestCountsRoundTrip(t *testing.T) {
 		}
 	}
 	data[4] = 200 // the first place
-	small := NewCounts(4)
+	small := NewCounts(3)
 	r := NewReader(data)
 	if small.Sync(r); r.Err() == nil {
 		t.Error("got no error for a place beyond the table")
