@@ -10,12 +10,14 @@ FUZZTIME ?= 20s
 RUNS     ?= 5
 
 # Nested modules: what they need must not weigh on the plugin's own go.mod.
-NESTED := conf/grafana/gen test/wire test/bench test/view test/deploy
+NESTED := conf/grafana/gen test/wire test/bench test/view
 # One that needs a Loki as well.
 WITH_LOKI := test/grafana
+# One that runs what make build makes, and what is on PATH besides: nothing of it is seen by Go's cache of test results.
+WITH_BUILD := test/deploy
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test unit race fuzz bench pgo bench-drain bench-ship bench-serve lint vuln gen eval e2e grafana faults check clean
+.PHONY: help build demo test unit race fuzz bench pgo bench-drain bench-ship bench-serve lint vuln gen eval e2e grafana deploy faults check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +41,7 @@ demo: build ## run the plugin on real log lines into a real Loki and show the an
 test: build ## all tests: units, nested modules, end to end with a real Loki, faults
 	$(GO) test $$($(GO) list ./... | grep -Ev '/test/(e2e|serve|faults)$$')
 	@for m in $(NESTED); do echo "$(GO) test -C $$m ./..."; $(GO) test -C $$m ./... || exit 1; done
+	$(MAKE) deploy
 	$(GO) run ./test/lokitest/lokibuild
 	$(GO) test -C $(WITH_LOKI) -count=1 -timeout 20m ./...
 	$(GO) test -count=1 -timeout 40m -p 1 -v ./test/e2e ./test/serve
@@ -81,7 +84,7 @@ lint: ## gofmt, vet, staticcheck, tidy modules
 	$(GO) vet ./...
 	$(TOOL) staticcheck ./...
 	$(GO) mod tidy -diff
-	@for m in $(NESTED) $(WITH_LOKI) test/tools; do echo "$(GO) -C $$m mod tidy -diff"; $(GO) -C $$m mod tidy -diff || exit 1; done
+	@for m in $(NESTED) $(WITH_LOKI) $(WITH_BUILD) test/tools; do echo "$(GO) -C $$m mod tidy -diff"; $(GO) -C $$m mod tidy -diff || exit 1; done
 
 vuln: ## known vulnerabilities in what is called; needs the database at vuln.go.dev
 	@if curl -sfm 10 -o /dev/null https://vuln.go.dev/index/modules.json.gz; then $(TOOL) govulncheck ./...; \
@@ -106,6 +109,10 @@ grafana: ## every query of the dashboards, alert rules and docs, on a real Loki 
 	$(GO) test -C conf/grafana/gen ./...
 	$(GO) run ./test/lokitest/lokibuild
 	$(GO) test -C $(WITH_LOKI) -count=1 -timeout 20m ./...
+
+deploy: build ## image, compose, Kubernetes, docs: built, checked, run; CHART=DIR renders fluent/fluent-bit, too
+	LOGSCOPE_PLUGIN=$(CURDIR)/bin/out_logscope.so LOGSCOPE_COMMAND=$(CURDIR)/bin/logscope CHART=$(CHART) \
+		$(GO) test -C $(WITH_BUILD) -count=1 -timeout 20m $(if $(CHART),-tags chart) ./...
 
 faults: ## what may break around the plugin, broken: Loki, network, disk, process; also under sanitizers
 	$(GO) test -count=1 -timeout 20m -v ./test/faults

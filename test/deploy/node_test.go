@@ -148,18 +148,11 @@ func services(t *testing.T, lines int) map[string][]string {
 	return all
 }
 
-// joined is what Fluent Bit's parser java makes of a record with a stack trace: its line, and the trace as a record of
-// its own, which begins where an exception is named and says something. One that says nothing stands apart from its frames.
-func joined(texts []string) []string {
+// linesOf splits records into the lines that were written.
+func linesOf(records []string) []string {
 	var all []string
-	for _, text := range texts {
-		line, trace, ok := strings.Cut(text, "\n")
-		all = append(all, line)
-		if exception, frames, _ := strings.Cut(trace, "\n"); ok && !strings.Contains(exception, ":") {
-			all = append(all, exception, frames)
-		} else if ok {
-			all = append(all, trace)
-		}
+	for _, record := range records {
+		all = append(all, strings.Split(record, "\n")...)
 	}
 	return all
 }
@@ -169,6 +162,7 @@ func joined(texts []string) []string {
 func TestNode(t *testing.T) {
 	texts := services(t, 6000)
 	n, l := newNode(t), newLoki(t)
+	l.lines = true
 	web, billing := n.start(t, "shop", "web-5d8c7-x1", "web"), n.start(t, "shop", "billing-66f9-x2", "billing")
 	billing.stream = "stderr"
 	own, quiet := n.start(t, "logscope", "logscope-node-x3", "fluent-bit"), n.start(t, "shop", "quiet-7b-x4", "app")
@@ -191,7 +185,7 @@ func TestNode(t *testing.T) {
 	web.say(t, texts["web"][:half]...)
 	add(web, texts["web"][:half]...)
 	billing.say(t, texts["billing"]...)
-	add(billing, joined(texts["billing"])...)
+	add(billing, linesOf(texts["billing"])...)
 
 	b := newBit(t)
 	text, options := kubernetesConfig(t, "base", "logscope-node")
@@ -207,9 +201,13 @@ func TestNode(t *testing.T) {
 	web.say(t, texts["web"][half+100:half+200]...)
 	add(web, texts["web"][half:half+200]...)
 	l.wait(t, total(), p)
+
+	// It ends while lines are on their way, one of them the first of a stack trace, as in a rolling update.
+	billing.say(t, texts["billing"]...)
+	add(billing, linesOf(texts["billing"])...)
 	stop(t, p)
 
-	// While no Fluent Bit runs, as in a rolling update.
+	// While no Fluent Bit runs.
 	web.say(t, texts["web"][half+200:]...)
 	add(web, texts["web"][half+200:]...)
 	db := n.start(t, "shop", "db-0", "db")
@@ -227,10 +225,16 @@ func TestNode(t *testing.T) {
 
 func checkNode(t *testing.T, n *node, want map[string][]string, got []sink.Entry) {
 	t.Helper()
-	came := map[string][]string{}
+	came, traces, pieces := map[string][]string{}, 0, 0
 	for _, e := range got {
 		labels := withoutVerdict(e.Labels)
-		came[labels] = append(came[labels], strings.TrimSuffix(e.Line, "\n"))
+		lines := strings.Split(strings.TrimSuffix(e.Line, "\n"), "\n")
+		came[labels] = append(came[labels], lines...)
+		if strings.HasPrefix(e.Line, "java.net.") && len(lines) > 1 {
+			traces++
+		} else if strings.HasPrefix(e.Line, "\tat java.base/sun.nio.ch") {
+			pieces++
+		}
 		stream := "stdout"
 		if strings.Contains(labels, "billing") {
 			stream = "stderr"
@@ -247,13 +251,14 @@ func checkNode(t *testing.T, n *node, want map[string][]string, got []sink.Entry
 			t.Errorf("asked for %s; want its log left alone", pod)
 		}
 	}
-	t.Logf("%d entries", len(got))
+	t.Logf("%d entries, %d stack traces, %d pieces of such", len(got), traces, pieces)
 }
 
 // TestTiers runs the overlay aggregator: the nodes' Fluent Bit hands on to that of the aggregator.
 func TestTiers(t *testing.T) {
 	texts := services(t, 3000)
 	n, l := newNode(t), newLoki(t)
+	l.lines = true
 	web := n.start(t, "shop", "web-5d8c7-x1", "web")
 	web.say(t, texts["web"]...)
 

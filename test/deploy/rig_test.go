@@ -59,8 +59,12 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
+// build builds the plugin and the command, or takes those that $LOGSCOPE_PLUGIN and $LOGSCOPE_COMMAND name.
 func build(t testing.TB) (plugin, command string) {
 	t.Helper()
+	if plugin, command = os.Getenv("LOGSCOPE_PLUGIN"), os.Getenv("LOGSCOPE_COMMAND"); plugin != "" && command != "" {
+		return plugin, command
+	}
 	built.Do(func() {
 		if built.dir, built.err = os.MkdirTemp("", "logscope-deploy-"); built.err != nil {
 			return
@@ -169,6 +173,8 @@ type loki struct {
 	mu       sync.Mutex
 	entries  []sink.Entry
 	findings []sink.Entry
+	n        int           // of entries, or of their lines
+	lines    bool          // counts the lines of entries rather than entries
 	came     chan struct{} // has room for one: something came
 }
 
@@ -182,6 +188,10 @@ func newLoki(t *testing.T) *loki {
 			l.findings = append(l.findings, e)
 		} else {
 			l.entries = append(l.entries, e)
+			l.n++
+			if l.lines {
+				l.n += strings.Count(strings.TrimSuffix(e.Line, "\n"), "\n")
+			}
 		}
 		select {
 		case l.came <- struct{}{}:
@@ -191,27 +201,28 @@ func newLoki(t *testing.T) *loki {
 	return l
 }
 
-func (l *loki) all() []sink.Entry {
+func (l *loki) all() ([]sink.Entry, int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return append([]sink.Entry(nil), l.entries...)
+	return append([]sink.Entry(nil), l.entries...), l.n
 }
 
-// wait waits for n entries.
+// wait waits for n entries, or lines.
 func (l *loki) wait(t *testing.T, n int, p *child.Process) []sink.Entry {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()
 	for {
-		if all := l.all(); len(all) >= n {
+		all, came := l.all()
+		if came >= n {
 			return all
 		}
 		select {
 		case <-l.came:
 		case <-p.Ended():
-			t.Fatalf("it ended with %d entries sent; want %d; the log:\n%s", len(l.all()), n, p.Log())
+			t.Fatalf("it ended with %d entries sent; want %d; the log:\n%s", came, n, p.Log())
 		case <-ctx.Done():
-			t.Fatalf("got %d entries; want %d; the log:\n%s", len(l.all()), n, p.Log())
+			t.Fatalf("got %d entries; want %d; the log:\n%s", came, n, p.Log())
 		}
 	}
 }

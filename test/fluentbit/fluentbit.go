@@ -46,3 +46,6 @@ func (f Fluentbit) Start(plugin, dir string, config *Config) (*child.Process, er
 	cmd.Dir = dir
 	return child.Start(cmd)
 }
+
+// Command returns a command that runs it.
+func (f Fluentbit) Command(args ...string) *exec.Cmd { return exec.Command(f.Path, args...) }
