@@ -111,13 +111,8 @@ type body struct {
 	known    bool
 }
 
-// read reads a request's body, at most for BodyTimeout.
+// read reads a request's body.
 func (s *Server) read(w http.ResponseWriter, r *http.Request, c *claim) (*body, error) {
-	deadline := time.Now().Add(s.cfg.BodyTimeout)
-	rc := http.NewResponseController(w)
-	if err := rc.SetReadDeadline(deadline); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return nil, err
-	}
 	if r.ContentLength > s.cfg.BodyBytesMax {
 		return nil, failf(http.StatusRequestEntityTooLarge, "the body has %d bytes; max_body_size is %d", r.ContentLength, s.cfg.BodyBytesMax)
 	}
@@ -128,7 +123,8 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request, c *claim) (*body, 
 	if err != nil {
 		return nil, bodyFailure(err)
 	}
-	_ = rc.SetReadDeadline(time.Time{}) // the server sets its own for the next header
+	// Loki may take longer than a body may; that the sender goes away is still seen.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	b := &body{came: came}
 	if err := s.decode(b, strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding"))), c); err != nil {
 		return nil, err

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/prometheus/otlptranslator"
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -252,7 +251,6 @@ func (s *Server) writeOTLP(w http.ResponseWriter, r *request, status int, text s
 			body = protowire.AppendString(protowire.AppendTag(nil, 2, protowire.BytesType), text)
 		}
 	}
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerGrace))
 	w.WriteHeader(status)
 	_, _ = w.Write(body)
 }

@@ -59,6 +59,7 @@ func (s *Server) guarded(next http.Handler) http.Handler {
 				s.plain(w, http.StatusInternalServerError, "a fault in logscope, please report it: its log says more")
 			}
 		}()
+		s.setDeadlines(w)
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
 		if !s.hostAllowed(r.Host) {
@@ -74,6 +75,14 @@ func (s *Server) guarded(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// setDeadlines bounds how long a request may take to come, and its answer to be taken. Both are the connection's,
+// so each request sets its own. A WebSocket takes them off.
+func (s *Server) setDeadlines(w http.ResponseWriter) {
+	rc, now := http.NewResponseController(w), time.Now()
+	_ = rc.SetReadDeadline(now.Add(s.cfg.BodyTimeout)) // a connection that is gone shows when it is read
+	_ = rc.SetWriteDeadline(now.Add(s.cfg.BodyTimeout + 2*s.cfg.Pipeline.FlushTimeout + answerGrace))
 }
 
 // hostAllowed keeps web pages away that have their own name lead to this
@@ -227,7 +236,6 @@ func (s *Server) pass(w http.ResponseWriter, r *request, p *pipeline.RelayPush, 
 	if err != nil {
 		return failf(http.StatusBadRequest, "%v", err)
 	}
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerGrace))
 	answer(w, r, &a)
 	return nil
 }

@@ -167,7 +167,14 @@ func (r *rig) dial(text string) net.Conn {
 
 // TestSlowLoris: a sender that does not get on is closed, in its header and in its body.
 func TestSlowLoris(t *testing.T) {
-	r := newRig(t, func(c *Config) { c.HeaderTimeout, c.BodyTimeout = 100*time.Millisecond, 100*time.Millisecond })
+	r := newRig(t, func(c *Config) {
+		c.HeaderTimeout, c.BodyTimeout = 100*time.Millisecond, 100*time.Millisecond
+		c.View = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
+	})
+	view := r.dial("POST /score HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nx")
+	if _, err := io.Copy(io.Discard, view); err != nil {
+		t.Errorf("what the live view takes: got %v; want the connection closed", err)
+	}
 	header := r.dial("POST " + pathPush + " HTTP/1.1\r\nHost: localhost\r\nX-A: ")
 	if n, err := io.Copy(io.Discard, header); err != nil {
 		t.Errorf("header: got %d bytes, %v; want the connection closed", n, err)

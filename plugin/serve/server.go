@@ -31,7 +31,7 @@ const (
 	headerBytesMax = 32 << 10
 	// stopWithin is how long requests under way have to be answered when the process stops.
 	stopWithin = 10 * time.Second
-	// answerGrace is what is left for writing an answer.
+	// answerGrace is how long a sender may take to read its answer.
 	answerGrace = 10 * time.Second
 )
 
