@@ -118,6 +118,12 @@ func healthScoring(b *dashboard.DashboardBuilder) {
 	b.WithPanel(chart(frame{24, 12, 8, "Time to score a block", "A block is up to 16,384 records."}, "s",
 		promRange("A", quantile("0.5", "score_duration_seconds"), "half"),
 		promRange("B", quantile("0.99", "score_duration_seconds"), "99 of 100")))
+	b.WithPanel(chart(frame{28, 12, 8, "Models not ready", "Models within their first records (warmup), which raise no anomalies yet, and models whose lines fall into no templates: those are shipped and not judged."}, "short",
+		promRange("A", sumOf("", metric("cold_models", "")), "cold"),
+		promRange("B", sumOf("", metric("unstructured_models", "")), "without templates")))
+	b.WithPanel(chart(frame{29, 12, 8, "Confidence", "How much the models have seen on average: 0 nothing, 100% all that they need. Low for long: streams come and go faster than they are learned, or have no templates."}, "percentunit",
+		promRange("A", "min("+metric("model_confidence", "")+")", "lowest"),
+		promRange("B", "avg("+metric("model_confidence", "")+")", "mean")))
 	b.WithPanel(chart(frame{25, 8, 8, "What was learned", "Models (streams), templates of all models, sessions followed; what people said of findings, and mutes in force."}, "short",
 		promRange("A", sumOf("", metric("models", "")), "models"),
 		promRange("B", sumOf("", metric("templates", "")), "templates"),
