@@ -3,6 +3,7 @@ package detect
 import (
 	"testing"
 
+	"github.com/logscope/logscope/engine/drain"
 	"pgregory.net/rapid"
 )
 
@@ -71,5 +72,29 @@ func BenchmarkOrder(b *testing.B) {
 	}
 	if sum < 0 {
 		b.Fatal("got a negative surprise")
+	}
+}
+
+// TestMeasuresNameNothing: what measures names nothing, however often it comes again.
+func TestMeasuresNameNothing(t *testing.T) {
+	for _, tc := range []struct {
+		kind        drain.Kind
+		value, want string
+	}{
+		{drain.Number, "250ms", ""},
+		{drain.Number, "1048576kB", ""},
+		{drain.Number, "12.345", ""},
+		{drain.Number, "-1608999687919862906", "-1608999687919862906"},
+		{drain.Number, "1234", ""},
+		{drain.Number, "123456", "123456"},
+		{drain.ID, "blk_123", "blk_123"},
+		{drain.ID, "ssh2", ""},
+		{drain.Quoted, `"req-77a1"`, "req-77a1"},
+		{drain.Path, "/var/spool/job-000123", "job-000123"},
+		{drain.Word, "checkout", ""},
+	} {
+		if got := identifier(&drain.Param{Kind: tc.kind, Value: []byte(tc.value)}); string(got) != tc.want {
+			t.Errorf("%q: got %q; want %q", tc.value, got, tc.want)
+		}
 	}
 }

@@ -154,8 +154,8 @@ func identifier(p *drain.Param) []byte {
 				}
 				break
 			}
-		} else if c == ' ' || c == '.' && p.Kind == drain.Number {
-			return nil
+		} else if c == ' ' || p.Kind == drain.Number && (c != '-' || i > 0) {
+			return nil // "250ms" and "1.5" measure, they name nothing
 		}
 	}
 	if digits == 0 || digits == 1 && len(v) < shortest && !bytes.ContainsAny(v, "-_:#") {
