@@ -22,6 +22,10 @@ const (
 	// categoryFew is how often every value must have come: where some are rare,
 	// Good and Turing expect more of the kind, and the vocabulary is not closed.
 	categoryFew = 3
+	// categoryRare is how many observations make up for each value that is rare:
+	// by Good and Turing's estimate, the next new one is then an event of one in so
+	// many. Or a single odd value would excuse all others for good.
+	categoryRare = 1000
 )
 
 // Category knows the values of a slot with few of them.
@@ -42,7 +46,7 @@ type value struct {
 // class tells how closed the vocabulary looks: the power of two of the
 // observations per value, 0 where it is open or hardly known.
 func (k *Category) class() int {
-	if k.open || len(k.vals) == 0 || k.few > 0 || int(k.n) < categoryLeast*len(k.vals) {
+	if k.open || len(k.vals) == 0 || int(k.n) < categoryLeast*len(k.vals) || float64(k.few)*categoryRare > float64(k.n) {
 		return 0
 	}
 	return min(bits.Len32(k.n/uint32(len(k.vals))), closedClasses-1)
@@ -214,7 +218,11 @@ func (p *Closed) Surprise(k *Category, key int16) float64 {
 		return 0
 	}
 	all := p.all.rate(c, 0.5, 1)
-	return nats(p.keys[key].total(all, closedPrior))
+	s := nats(p.keys[key].total(all, closedPrior))
+	if k.few > 0 { // no more than the vocabulary's own rate allows
+		s = min(s, nats((float64(k.few)+0.5)/float64(k.n+1)))
+	}
+	return s
 }
 
 // Learn counts a test in k before k learns the value; from the surprise told
