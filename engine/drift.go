@@ -4,9 +4,31 @@ import (
 	"fmt"
 )
 
+// fadeEvery is the least number of records between two changes from which on
+// what was known before weighs less: one roll-out must not do it twice.
+const fadeEvery = 2000
+
+// settling tells whether the log has changed within the last records.
+func (m *model) settling() bool { return m.faded != 0 && m.seen-m.faded < fadeEvery }
+
+// adapt lets what comes from here on weigh more than what was learned: the log
+// has changed.
+func (m *model) adapt() {
+	if m.settling() {
+		return
+	}
+	m.faded = m.seen
+	for i := range m.templates {
+		m.templates[i].Fade()
+	}
+	m.access.Fade()
+}
+
 // rollout tells of many new templates at once where new ones are rare: most
-// often a deployment. From here on novelty is charged at the raised rate.
+// often a deployment. From here on novelty is charged at the raised rate, and
+// what comes weighs more than what was known.
 func (m *model) rollout(e *Engine) {
+	m.adapt()
 	if m.seen < uint64(m.cfg.Warmup) {
 		return
 	}
@@ -20,6 +42,7 @@ func (m *model) rollout(e *Engine) {
 
 // drifted tells that the records have become less expected for good.
 func (m *model) drifted(e *Engine, before, after float64) {
+	m.adapt()
 	if m.seen < uint64(m.cfg.Warmup) {
 		return
 	}

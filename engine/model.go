@@ -14,9 +14,11 @@ type model struct {
 	clock  clock
 	// seen counts records; last is the time of the last record that had one,
 	// born the moment of the first.
-	seen uint64
-	last int64
-	born int64
+	// faded is what seen was when the log last changed, 0 for never.
+	seen  uint64
+	last  int64
+	born  int64
+	faded uint64
 	// prev is the template of the record before, by Cluster.Index, -1 for none.
 	prev int32
 
@@ -277,6 +279,7 @@ func (m *model) learn(e *Engine, t *detect.Template, now int64) {
 			return
 		}
 	}
+	m.params.Settling = m.settling()
 	for i := range min(len(m.line.Params), len(t.Slots)) {
 		m.params.Learn(&t.Slots[i], &m.line.Params[i], scoreNats)
 	}
@@ -304,6 +307,7 @@ func (m *model) learnRoute(now int64) bool {
 		m.routes.Learn(before, now)
 	}
 	params := m.access.Params()
+	m.params.Settling = m.settling()
 	route.Widen(len(params))
 	for i := range min(len(params), len(route.Slots)) {
 		m.params.Learn(&route.Slots[i], &params[i], scoreNats)

@@ -44,13 +44,13 @@ import (
 //	  4 + n    state of the miner (drain.Miner.AppendState)
 //	  27       clock: model time 8, record time of it 8, votes 1 + 1, timed 1, last record time 8
 //	  8 + 4    moment of the first record, template of the last one
-//	  8        records seen
+//	  8 + 8    records seen, and how many when the log last changed
 //	  4 + ...  templates by index, each with count, rate, gaps, slots and
 //	           successors (detect.Template.Sync), and the identity and text of its cluster
 //	  74 * 2   novelty of templates, then of routes: N, N1, news, span, calm, burst,
 //	           and the group of new templates (detect.Novelty.Sync)
 //	  40       severity of templates (detect.Severity.Sync)
-//	  ...      pooled counts of parameters (detect.Params.Sync)
+//	  ...      pooled counts of parameters, the values last new (detect.Params.Sync)
 //	  193      order of templates (detect.Order.Sync)
 //	  ...      the stream's own gaps (detect.Gaps.Sync)
 //	  ...      requests: routes, statuses, what a site asks for (detect.Access.Sync)
@@ -207,6 +207,7 @@ func (m *model) sync(c *sketch.Codec) {
 	c.I64(&m.born)
 	c.I32(&m.prev)
 	c.U64(&m.seen)
+	c.U64(&m.faded)
 	sketch.List(c, &m.templates, templatesLimit, func(c *sketch.Codec, t *detect.Template) { t.Sync(c) })
 	sketch.List(c, &m.names, templatesLimit, func(c *sketch.Codec, n *name) {
 		c.U64(&n.id)

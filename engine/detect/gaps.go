@@ -28,7 +28,9 @@ type Gaps struct {
 	n          uint32
 	mean, vari float32
 	longest    float32
-	silent     bool
+	// weigh is how many gaps the mean stands for, at most gapsMemory.
+	weigh  uint8
+	silent bool
 }
 
 // Learn counts a record at now; gaps below a second count as a second.
@@ -47,7 +49,8 @@ func (g *Gaps) Learn(now int64) {
 		ln = float32(sketch.Ln(float64(gap) / float64(Second)))
 	}
 	g.n++
-	w := max(1.0/float32(g.n), 1.0/gapsMemory)
+	g.weigh = min(g.weigh+1, gapsMemory)
+	w := 1 / float32(g.weigh)
 	d := ln - g.mean
 	g.mean += w * d
 	g.vari = (1 - w) * (g.vari + w*d*d)
@@ -99,5 +102,6 @@ func (g *Gaps) Sync(c *sketch.Codec) {
 	c.F32(&g.mean)
 	c.F32(&g.vari)
 	c.F32(&g.longest)
+	c.U8(&g.weigh)
 	c.Bool(&g.silent)
 }

@@ -32,6 +32,8 @@ type Numeric struct {
 	// negative and zero count such values: neither has a logarithm.
 	negative, zero uint32
 	fresh          uint16
+	// doubt counts the values that have a thicker tail after a change of the log.
+	doubt uint8
 }
 
 // Surprise is that of a value: how far out in the upper tail it is.
@@ -43,7 +45,11 @@ func (m *Numeric) Surprise(v float64) float64 {
 	if ln <= float64(m.edge) || ln <= float64(m.highest) {
 		return 0
 	}
-	return min(NatsMax, (ln-float64(m.edge))/float64(m.excess)+2.302585092994046)
+	beyond := (ln - float64(m.edge)) / float64(m.excess)
+	if m.doubt > 0 {
+		beyond /= 2
+	}
+	return min(NatsMax, beyond+2.302585092994046)
 }
 
 // Learn counts a value; one far beyond the tail is learned at the point of one
@@ -58,6 +64,9 @@ func (m *Numeric) Learn(v float64) {
 		return
 	}
 	ln := sketch.Ln(v)
+	if m.doubt > 0 {
+		m.doubt--
+	}
 	if m.hist.Count() >= numericLeast {
 		ln = min(ln, float64(m.edge)+12*float64(m.excess))
 	}
@@ -94,6 +103,7 @@ func (m *Numeric) Sync(c *sketch.Codec) {
 	c.U32(&m.negative)
 	c.U32(&m.zero)
 	c.U16(&m.fresh)
+	c.U8(&m.doubt)
 	if c.Reading() && m.hist.Count() >= numericLeast && m.excess <= 0 {
 		c.Fail("got a tail of scale %v; want more than 0", m.excess)
 	}

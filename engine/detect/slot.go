@@ -44,6 +44,10 @@ func (t *Slot) closed() bool { return t.values.n > 0 && !t.values.open }
 type Params struct {
 	values, nets Closed
 	numbers      Tail
+	news         echoes
+	// Settling says that the log has just changed: values that are new now came
+	// with the change.
+	Settling bool
 }
 
 // enumerable tells whether a parameter of this kind may come from a closed vocabulary.
@@ -70,7 +74,11 @@ func (s *Params) Test(t *Slot, p *drain.Param) (Code, float64) {
 			return Outlier, s.numbers.Surprise(claim)
 		}
 	}
-	if t.key == 0 || t.values.class() == 0 || !enumerable(p) || t.counter() || t.values.Known(xxhash.Sum64(p.Value)) {
+	if t.key == 0 || t.values.class() == 0 || !enumerable(p) || t.counter() {
+		return None, 0
+	}
+	hash := xxhash.Sum64(p.Value)
+	if t.values.Known(hash) || s.news.has(p, hash) {
 		return None, 0
 	}
 	if p.Kind == drain.Number && (t.number != nil && t.number.Within(p.Num) || t.values.Neighbour(p.Num)) {
@@ -96,7 +104,11 @@ func (s *Params) Learn(t *Slot, p *drain.Param, told float64) {
 	if t.key == 0 {
 		t.key = s.values.Key(keyOf(p)) + 1
 	}
-	s.values.Learn(&t.values, t.key-1, !t.values.Known(hash), told)
+	isNew := !t.values.Known(hash)
+	if isNew && s.Settling && t.values.class() > 0 {
+		s.news.add(p, hash)
+	}
+	s.values.Learn(&t.values, t.key-1, isNew, told)
 	t.values.Learn(hash, p.Value)
 }
 
@@ -257,4 +269,5 @@ func (s *Params) Sync(c *sketch.Codec) {
 	s.values.Sync(c)
 	s.nets.Sync(c)
 	s.numbers.Sync(c)
+	s.news.sync(c)
 }

@@ -44,13 +44,13 @@ func (h *LogHist) Add(ln float64) {
 	h.bins[Bin(ln)]++
 	h.n++
 	if h.n >= histFull {
-		h.halve()
+		h.Halve()
 	}
 }
 
-// halve forgets half of what was seen. What a bin cannot halve is carried to
+// Halve forgets half of what was seen. What a bin cannot halve is carried to
 // the next one, so that rare values do not all vanish at once.
-func (h *LogHist) halve() {
+func (h *LogHist) Halve() {
 	var n, carry uint32
 	for i, c := range h.bins {
 		v := uint32(c) + carry
