@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -74,6 +76,8 @@ func runServe(ctx context.Context, settings *conf.Settings, term terminal) (err 
 	for _, warning := range settings.Warnings {
 		log.Warn(warning)
 	}
+	set := slices.DeleteFunc(settings.Dump(), func(s string) bool { return strings.HasSuffix(s, "(default)") })
+	log.Info(fmt.Sprintf("logscope %s serve: %s", version, strings.Join(set, " ")))
 	if _, set := term.env("GOMEMLIMIT"); !set {
 		debug.SetMemoryLimit(heapTarget)
 	}

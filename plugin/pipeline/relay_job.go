@@ -24,6 +24,9 @@ const (
 	RelayStreamsMax = 20_000
 )
 
+// eventAgeMax is how far a finding without a line may lie behind the push that it goes with.
+const eventAgeMax = int64(10 * time.Minute)
+
 // relayJob is one push on its way.
 type relayJob struct {
 	r     *Relay
@@ -158,9 +161,8 @@ func (j *relayJob) scoreBlock(p *Pipeline, w *work, indexes []int32) {
 		}
 		e := w.events[i]
 		e.Stream, e.Verdict = strings.Clone(e.Stream), ownVerdict(e.Verdict)
-		if e.Time == 0 {
-			e.Time = w.items[len(w.items)-1].rec.Time
-		}
+		// Loki would refuse one that is far behind, and the sender would hear of it.
+		e.Time = max(e.Time, w.items[len(w.items)-1].rec.Time-eventAgeMax)
 		t.events = append(t.events, e)
 		t.eventSets = append(t.eventSets, set)
 	}

@@ -4,6 +4,7 @@ package serve
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -16,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/coder/websocket"
 
 	"github.com/logscope/logscope/test/child"
 	"github.com/logscope/logscope/test/fluentbit"
@@ -232,6 +235,27 @@ func TestServe(t *testing.T) {
 		r.entries(t, run, 3)
 		if log := stop(); strings.Contains(log, "level=WARN") || strings.Contains(log, "level=ERROR") {
 			t.Errorf("got\n%s\nwant no complaint", log)
+		}
+	})
+	t.Run("live view", func(t *testing.T) {
+		users := filepath.Join(t.TempDir(), "users")
+		if err := os.WriteFile(users, []byte("me:s3cret\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		url, _ := r.serve(t, "--basic-auth-file", users)
+		ctx, cancel := context.WithTimeout(t.Context(), deadline)
+		defer cancel()
+		if _, _, err := websocket.Dial(ctx, url+"/ws", nil); err == nil {
+			t.Error("the live view was shown without credentials")
+		}
+		header := http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte("me:s3cret"))}}
+		conn, _, err := websocket.Dial(ctx, url+"/ws", &websocket.DialOptions{HTTPHeader: header})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.CloseNow() }()
+		if _, frame, err := conn.Read(ctx); err != nil || len(frame) == 0 {
+			t.Errorf("got %q, %v; want a frame", frame, err)
 		}
 	})
 	t.Run("fluent-bit", r.fluentBit)

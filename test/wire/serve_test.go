@@ -19,6 +19,7 @@ import (
 	"github.com/grafana/loki-client-go/loki"
 	"github.com/grafana/loki/pkg/push"
 	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/promql/parser"
 
 	own "github.com/logscope/logscope/loki"
 	"github.com/logscope/logscope/plugin/serve"
@@ -124,6 +125,41 @@ func inRange(req *push.PushRequest) bool {
 		}
 	}
 	return true
+}
+
+// FuzzLabelsLikePrometheus: what we read of a label set Prometheus' parser, which Loki uses, reads the same, and what
+// is written of it is read back.
+func FuzzLabelsLikePrometheus(f *testing.F) {
+	for _, text := range []string{`{}`, `{a="b"}`, `{ b = "c\n\"" , a=` + "`x\\`" + `, }`, `{a="b" c="d"}`, `{a='b'}`, `{a="b"}x`, `{__a__="\u00e9"}`, `{a="b",,}`, `{a-b="c"}`} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		got, ok := own.ParseLabels(text)
+		if !ok {
+			return // the set is left as it is
+		}
+		want, err := parser.ParseMetric(text)
+		if err != nil {
+			t.Skip() // Loki refuses it, whoever asks
+		}
+		byName := map[string]string{}
+		for _, l := range got {
+			if _, twice := byName[l.Name]; twice {
+				return // Loki refuses it
+			}
+			byName[l.Name] = l.Value
+		}
+		if diff := cmp.Diff(want.Map(), byName); diff != "" {
+			t.Fatalf("%q: %s", text, diff)
+		}
+		again, err := parser.ParseMetric(string(own.AppendLabelSet(nil, got)))
+		if err != nil {
+			t.Fatalf("%q, written as %s: %v", text, own.AppendLabelSet(nil, got), err)
+		}
+		if diff := cmp.Diff(want.Map(), again.Map()); diff != "" {
+			t.Fatalf("%q, written anew: %s", text, diff)
+		}
+	})
 }
 
 // lokiStandIn reads pushes with Loki's own decoder.
