@@ -55,7 +55,8 @@ type cluster struct {
 type skeleton struct {
 	text    string
 	cluster int32
-	next    int32
+	next    int32 // of the same cluster
+	prev    int32
 	used    bool
 }
 

@@ -291,10 +291,8 @@ func (m *Miner) unite(c, root *cluster) {
 	root.Count += c.Count
 	root.batch = max(root.batch, c.batch)
 	for at := c.skeletons; at != none; {
-		s := &m.skeletons[at]
-		next := s.next
-		s.cluster, s.next = int32(root.Index), root.skeletons
-		root.skeletons = at
+		next := m.skeletons[at].next
+		m.chain(root, at)
 		at = next
 	}
 	c.skeletons = none

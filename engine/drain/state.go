@@ -187,7 +187,7 @@ func (m *Miner) readSkeletons(r *reader) {
 	for i := 0; i < n && !r.failed; i++ {
 		at := int32(r.number(uint64(len(m.clusters)))) - 1
 		if at == none {
-			m.skeletons = append(m.skeletons, skeleton{cluster: none, next: none})
+			m.skeletons = append(m.skeletons, skeleton{cluster: none, next: none, prev: none})
 			continue
 		}
 		used := r.byte() == 1
@@ -203,9 +203,9 @@ func (m *Miner) readSkeletons(r *reader) {
 		if r.check(!twice && covers(c, &m.work, text)); r.failed {
 			return
 		}
-		s := skeleton{text: text, cluster: at, next: c.skeletons, used: used}
+		s := skeleton{text: text, used: used}
 		m.skeletons = append(m.skeletons, s)
-		c.skeletons = int32(i)
+		m.chain(c, int32(i))
 		m.known[text] = int32(i)
 		m.bytes += s.size()
 	}

@@ -125,7 +125,7 @@ func (m *Miner) makeRoom() {
 func (m *Miner) remember(text []byte, c *cluster) {
 	for len(m.known) >= skeletonsPerCluster*m.cfg.ClustersMax && m.evictSkeleton() {
 	}
-	s := skeleton{cluster: int32(c.Index), next: c.skeletons, used: true}
+	s := skeleton{used: true}
 	if s.text = c.form; c.form != string(text) {
 		s.text = string(text)
 	}
@@ -137,7 +137,7 @@ func (m *Miner) remember(text []byte, c *cluster) {
 	} else {
 		m.skeletons = append(m.skeletons, s)
 	}
-	c.skeletons = at
+	m.chain(c, at)
 	m.known[s.text] = at
 	m.bytes += s.size()
 }
@@ -158,24 +158,41 @@ func (m *Miner) evictSkeleton() bool {
 			s.used = false
 			continue
 		}
-		c := m.clusters[s.cluster]
-		for p := &c.skeletons; *p != none; p = &m.skeletons[*p].next {
-			if *p == at {
-				*p = s.next
-				break
-			}
-		}
+		m.unchain(at)
 		m.forgetSkeleton(at)
 		return true
 	}
 	return false
 }
 
+// chain puts a skeleton at the head of its cluster's list.
+func (m *Miner) chain(c *cluster, at int32) {
+	s := &m.skeletons[at]
+	s.cluster, s.prev, s.next = int32(c.Index), none, c.skeletons
+	if s.next != none {
+		m.skeletons[s.next].prev = at
+	}
+	c.skeletons = at
+}
+
+// unchain takes a skeleton out of its cluster's list, which may have thousands.
+func (m *Miner) unchain(at int32) {
+	s := &m.skeletons[at]
+	if s.prev != none {
+		m.skeletons[s.prev].next = s.next
+	} else {
+		m.clusters[s.cluster].skeletons = s.next
+	}
+	if s.next != none {
+		m.skeletons[s.next].prev = s.prev
+	}
+}
+
 func (m *Miner) forgetSkeleton(at int32) {
 	s := &m.skeletons[at]
 	delete(m.known, s.text)
 	m.bytes -= s.size()
-	*s = skeleton{cluster: none, next: none}
+	*s = skeleton{cluster: none, next: none, prev: none}
 	m.freeSkels = append(m.freeSkels, at)
 }
 
