@@ -5,7 +5,7 @@ CC      ?= cc
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 TOOL    := $(GO) tool -modfile=test/tools/go.mod
-SRC     := $(shell find . -name '*.go' -not -path './test/*' -o -name '*.[ch]' -path './plugin/*') go.mod go.sum
+SRC     := $(shell find . -name '*.go' -not -path './test/*' -o -name '*.[ch]' -path './plugin/*' -o -name default.pgo) go.mod go.sum
 FUZZTIME ?= 20s
 RUNS     ?= 5
 
@@ -60,7 +60,7 @@ fuzz: ## every fuzz target for FUZZTIME (default 20s)
 		done; done
 
 bench: ## benchmarks of the hot paths: ns, bytes and allocations per record
-	$(GO) test -run '^$$' -bench . -benchmem ./engine/... ./loki/... ./plugin/...
+	$(GO) test -pgo plugin/default.pgo -run '^$$' -bench . -benchmem ./engine/... ./loki/... ./plugin/...
 
 pgo: ## profile of the hot paths, by which the compiler optimises the plugin and the command: some minutes on an idle machine
 	@mkdir -p build/pgo
