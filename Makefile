@@ -39,19 +39,20 @@ demo: build ## run the plugin on real log lines into a real Loki and show the an
 	$(GO) run ./test/demo
 
 test: build ## all tests: units, nested modules, end to end with a real Loki, faults
-	$(GO) test $$($(GO) list ./... | grep -Ev '/test/(e2e|serve|faults)$$')
+	$(GO) test -pgo=off $$($(GO) list ./... | grep -Ev '/test/(e2e|serve|faults)$$')
 	@for m in $(NESTED); do echo "$(GO) test -C $$m ./..."; $(GO) test -C $$m ./... || exit 1; done
 	$(MAKE) deploy
 	$(GO) run ./test/lokitest/lokibuild
 	$(GO) test -C $(WITH_LOKI) -count=1 -timeout 20m ./...
-	$(GO) test -count=1 -timeout 40m -p 1 -v ./test/e2e ./test/serve
-	$(GO) test -count=1 -timeout 40m -v ./test/faults
+	$(GO) test -count=1 -timeout 40m -p 1 -v ./test/e2e
+	GOFLAGS=-pgo=off $(GO) test -count=1 -timeout 40m -p 1 -v ./test/serve
+	GOFLAGS=-pgo=off $(GO) test -count=1 -timeout 40m -v ./test/faults
 
 unit: ## only the quick tests, without Loki, Fluent Bit or the C host
-	$(GO) test -short ./...
+	$(GO) test -pgo=off -short ./...
 
 race: ## the tests of everything that runs concurrently, under the race detector
-	$(GO) test -race -short ./loki/... ./plugin/... ./conf/... ./engine/...
+	$(GO) test -pgo=off -race -short ./loki/... ./plugin/... ./conf/... ./engine/...
 
 fuzz: ## every fuzz target for FUZZTIME (default 20s)
 	@for pkg in $$($(GO) list ./...); do \
@@ -81,8 +82,8 @@ bench-serve: bin/logscope ## what goes through logscope serve, what it adds to a
 
 lint: ## gofmt, vet, staticcheck, tidy modules
 	@out=$$(find . -name '*.go' | xargs gofmt -l); test -z "$$out" || { echo "not gofmt'ed: $$out"; exit 1; }
-	$(GO) vet ./...
-	$(TOOL) staticcheck ./...
+	GOFLAGS=-pgo=off $(GO) vet ./...
+	GOFLAGS=-pgo=off $(TOOL) staticcheck ./...
 	$(GO) mod tidy -diff
 	@for m in $(NESTED) $(WITH_LOKI) $(WITH_BUILD) test/tools; do echo "$(GO) -C $$m mod tidy -diff"; $(GO) -C $$m mod tidy -diff || exit 1; done
 
@@ -103,7 +104,8 @@ eval: bin/logscope ## accuracy tables, where the evaluation kit is at hand: make
 
 e2e: build ## the end-to-end tests alone
 	$(GO) run ./test/lokitest/lokibuild
-	$(GO) test -count=1 -timeout 40m -p 1 -v ./test/e2e ./test/serve
+	$(GO) test -count=1 -timeout 40m -p 1 -v ./test/e2e
+	GOFLAGS=-pgo=off $(GO) test -count=1 -timeout 40m -p 1 -v ./test/serve
 
 grafana: ## every query of the dashboards, alert rules and docs, on a real Loki and Prometheus' engine
 	$(GO) test -C conf/grafana/gen ./...
