@@ -63,8 +63,9 @@ func byUs(d *own.Decoded) (out []plain) {
 	return out
 }
 
-// FuzzDecodedLikeLoki: what Loki reads we read, and the same; what is written anew of it Loki reads with
-// just what was added.
+// FuzzDecodedLikeLoki: what both read both read alike, and what is written anew of it Loki reads with just what was
+// added. Loki's decoder is lax with fields that it does not know (groups that end as another one began): such a push
+// we may not read, and it goes on as it came; without them we must.
 func FuzzDecodedLikeLoki(f *testing.F) {
 	seed := push.PushRequest{Streams: []push.Stream{{Labels: `{a="b"}`, Hash: 7, Entries: []push.Entry{
 		{Timestamp: time.Unix(1, 2).UTC(), Line: "x", StructuredMetadata: push.LabelsAdapter{{Name: "n", Value: "v"}}, Parsed: push.LabelsAdapter{{Name: "p", Value: "q"}}},
@@ -83,10 +84,16 @@ func FuzzDecodedLikeLoki(f *testing.F) {
 			return // we may read more: it goes to Loki as it came
 		}
 		var d own.Decoded
-		if err := d.Read(raw); err != nil {
-			t.Fatalf("Loki reads %x; we do not: %v", raw, err)
-		}
 		want := byLoki(&req)
+		if err := d.Read(raw); err != nil {
+			known, err := proto.Marshal(&req)
+			if err != nil {
+				return // a time that Loki reads and cannot write
+			}
+			if raw = known; d.Read(raw) != nil {
+				t.Fatalf("Loki reads %x; we do not: %v", raw, d.Read(raw))
+			}
+		}
 		if inRange(&req) {
 			if diff := cmp.Diff(want, byUs(&d)); diff != "" {
 				t.Fatalf("%x: %s", raw, diff)
