@@ -17,7 +17,7 @@ WITH_LOKI := test/grafana
 WITH_BUILD := test/deploy
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test unit race fuzz bench pgo bench-drain bench-ship bench-serve lint vuln gen eval e2e grafana deploy faults check clean
+.PHONY: help build demo test unit race fuzz bench pgo bench-drain bench-ship bench-serve lint vuln gen eval eval-ablation e2e grafana deploy faults check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -101,6 +101,10 @@ eval: bin/logscope ## accuracy tables, where the evaluation kit is at hand: make
 	python3 $(EVAL)/run_all.py --logscope bin/logscope
 	python3 $(EVAL)/sessions.py hdfs --repeat 3 --logscope bin/logscope
 	python3 $(EVAL)/sessions.py openstack --prevalence 0.03 --repeat 3 --logscope bin/logscope
+
+eval-ablation: bin/logscope ## what each detector contributes, one seed: make eval-ablation EVAL=path/to/eval (half an hour)
+	@test -n "$(EVAL)" || { echo "make eval-ablation EVAL=DIR: DIR must hold injected.py; docs/accuracy.md says where the data come from"; exit 1; }
+	$(GO) run ./test/ablation -eval "$(abspath $(EVAL))" -logscope bin/logscope
 
 e2e: build ## the end-to-end tests alone
 	$(GO) run ./test/lokitest/lokibuild

@@ -1,6 +1,7 @@
 package conf
 
 import (
+	"github.com/logscope/logscope/engine"
 	"github.com/logscope/logscope/plugin/pipeline"
 )
 
@@ -130,7 +131,18 @@ func scoringRows() []Row {
 		{Name: "warmup", Kind: Int, Default: warmupDefault(), Min: "0", Max: "1000000000", Scopes: Plugin | Scan | Serve | Pipe, Group: g,
 			Help: "Records that a new model sees before it raises anomalies.",
 			set:  func(s *Settings, v Value) { s.Pipeline.Engine.Warmup = int(v.Int) }},
+		{Name: "without", Kind: Choice, Default: engine.NoDetector.String(), Choices: detectorNames(), Scopes: Scan, Group: g,
+			Help: "For evaluation only: a detector to leave out, to see what it contributes. `make eval-ablation` makes a table of all.",
+			set:  func(s *Settings, v Value) { s.Pipeline.Engine.Without = engine.Detector(v.Int) }},
 	}
+}
+
+// detectorNames are those of the engine's detectors, in the order of their numbers.
+func detectorNames() (names []string) {
+	for _, d := range engine.Detectors() {
+		names = append(names, d.String())
+	}
+	return names
 }
 
 // onlyPath returns the path of a Key, nil where none is given.

@@ -63,7 +63,10 @@ func natsOf(score float64) float64 {
 
 // levelNats is what a severity adds to the surprise of a step that is unusual in
 // its session: weak evidence, never a rule.
-func levelNats(l drain.Level) float64 {
+func (m *model) levelNats(l drain.Level) float64 {
+	if m.cfg.Without == Severity {
+		return 0
+	}
 	switch l {
 	case drain.Warn:
 		return 0.5
@@ -77,7 +80,11 @@ func levelNats(l drain.Level) float64 {
 
 // noveltyNats is the surprise of the line as one of a new template.
 func (m *model) noveltyNats(now int64) float64 {
-	return m.novelty.GroupSurprise(now) + m.severity.Nats(m.line.Level, m.line.Message)
+	n := m.novelty.GroupSurprise(now)
+	if m.cfg.Without == Severity {
+		return n
+	}
+	return n + m.severity.Nats(m.line.Level, m.line.Message)
 }
 
 // fill sets score and decision of a verdict.

@@ -28,6 +28,9 @@ type Config struct {
 	Delimiters []string
 	// AlertBudget is how many anomalies a model may raise in an hour of its records, events included; 0: any number.
 	AlertBudget int
+	// Without is a detector to leave out, to measure what it contributes; nobody
+	// needs it otherwise.
+	Without Detector
 }
 
 // DefaultConfig returns the configuration that the documented figures were measured with.
@@ -67,6 +70,9 @@ func (c *Config) Validate() error {
 	}
 	if c.AlertBudget < 0 || c.AlertBudget > budgetMost {
 		errs = append(errs, fmt.Errorf("got an alert budget of %d an hour; want 0 to %d", c.AlertBudget, budgetMost))
+	}
+	if c.Without >= detectors {
+		errs = append(errs, fmt.Errorf("got detector %d to leave out; want less than %d", c.Without, detectors))
 	}
 	return errors.Join(errs...)
 }

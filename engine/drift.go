@@ -14,7 +14,7 @@ func (m *model) settling() bool { return m.faded != 0 && m.seen-m.faded < fadeEv
 // adapt lets what comes from here on weigh more than what was learned: the log
 // has changed.
 func (m *model) adapt() {
-	if m.settling() {
+	if m.settling() || m.cfg.Without == Drift {
 		return
 	}
 	m.faded = m.seen
@@ -29,7 +29,7 @@ func (m *model) adapt() {
 // what comes weighs more than what was known.
 func (m *model) rollout(e *Engine) {
 	m.adapt()
-	if m.seen < uint64(m.cfg.Warmup) {
+	if !m.says(Drift) {
 		return
 	}
 	v := Verdict{Time: m.last, Score: scoreOf(1.5 * scoreNats), Anomaly: true, Reason: ReasonDrift}
@@ -43,7 +43,7 @@ func (m *model) rollout(e *Engine) {
 // drifted tells that the records have become less expected for good.
 func (m *model) drifted(e *Engine, before, after float64) {
 	m.adapt()
-	if m.seen < uint64(m.cfg.Warmup) {
+	if !m.says(Drift) {
 		return
 	}
 	v := Verdict{Time: m.last, Score: scoreOf(1.5 * scoreNats), Anomaly: true, Reason: ReasonDrift}

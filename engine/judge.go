@@ -69,7 +69,7 @@ func (m *model) vetoed(code detect.Code, slot int) bool {
 
 // better returns the more surprising of two findings, b only where it may be raised.
 func (m *model) better(a, b detect.Finding) detect.Finding {
-	if b.Nats > a.Nats && (len(m.veto) == 0 || !m.vetoed(b.Code, b.Slot)) {
+	if b.Nats > a.Nats && (len(m.veto) == 0 || !m.vetoed(b.Code, b.Slot)) && !m.left(b.Code) {
 		return b
 	}
 	return a

@@ -216,7 +216,7 @@ func (m *model) testAll(t *detect.Template, now int64) (*detect.Template, detect
 			about, m.step = route, 2*at+1
 		} else if room && t.Count > 0 {
 			// Where routes are few, that it is new says more than its letters.
-			if n := m.routes.Surprise(); n >= scoreNats && !m.vetoed(detect.NewRoute, 0) {
+			if n := m.routes.Surprise(); n >= scoreNats && !m.vetoed(detect.NewRoute, 0) && !m.left(detect.NewRoute) {
 				f = detect.Finding{Code: detect.NewRoute, Nats: max(n, f.Nats)}
 			}
 		}
@@ -225,7 +225,7 @@ func (m *model) testAll(t *detect.Template, now int64) (*detect.Template, detect
 		f = m.better(f, detect.Finding{Code: detect.Failing, Nats: m.access.TestStatus(now) - testPenalty})
 	}
 	m.sessions.Look(m.line.Params, t)
-	m.odd = m.sessions.Test(m.step, levelNats(m.line.Level), orderCut, scoreNats)
+	m.odd = m.sessions.Test(m.step, m.levelNats(m.line.Level), m.orderCut(), scoreNats)
 	f = m.better(f, m.odd.Finding)
 	if t.Count == 0 {
 		return t, m.better(f, detect.Finding{Code: detect.NewTemplate, Nats: m.noveltyNats(now)})
@@ -272,7 +272,7 @@ func (m *model) learn(e *Engine, t *detect.Template, now int64) {
 	if before := t.Seconds; t.Tick(now) && m.novelty.Learn(before, now) {
 		m.rollout(e)
 	}
-	m.sessions.Learn(index, m.step, m.templates, levelNats(m.line.Level), now, e.seq)
+	m.sessions.Learn(index, m.step, m.templates, m.levelNats(m.line.Level), now, e.seq)
 	if m.request {
 		t.Request = true
 		if m.learnRoute(now) {

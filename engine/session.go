@@ -13,7 +13,7 @@ func (m *model) settleSessions(e *Engine, now int64, end bool) {
 		if !more {
 			return
 		}
-		if odd.Nats > 0 && m.seen >= uint64(m.cfg.Warmup) {
+		if odd.Nats > 0 && m.says(Sessions) {
 			m.sessionEnd(e, &odd)
 		}
 	}

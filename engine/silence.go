@@ -43,7 +43,7 @@ func (m *model) pause(e *Engine, before, now int64) {
 	if m.due != 0 {
 		m.due += gap
 	}
-	if m.seen < uint64(m.cfg.Warmup) {
+	if !m.says(Silences) {
 		return
 	}
 	v := Verdict{Time: m.last, Score: scoreOf(2 * scoreNats), Anomaly: true, Reason: ReasonSilence}
@@ -81,7 +81,7 @@ func (m *model) silence(e *Engine, i int, now int64) {
 	}
 	usual, longest, known, last := t.Gaps.Usual()
 	t.Gaps.Silence()
-	if m.seen < uint64(m.cfg.Warmup) {
+	if !m.says(Silences) {
 		return
 	}
 	v := Verdict{Time: m.last, Score: scoreOf(1.5 * scoreNats), Anomaly: true, Reason: ReasonSilence,

@@ -40,6 +40,9 @@ anomaly and --fail-on-anomaly is set.`,
 		Args: cobra.MinimumNArgs(1),
 	}
 	lookup := addFlags(cmd.Flags(), conf.Scan, term.env)
+	if f := cmd.Flags().Lookup("without"); f != nil {
+		f.Hidden = true // for evaluation only; the reference page has it
+	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		settings, err := conf.Load(conf.Scan, lookup)
 		if err != nil {
