@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -21,6 +22,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/pod-security-admission/api"
 	security "k8s.io/pod-security-admission/policy"
+	"sigs.k8s.io/json"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
@@ -81,7 +83,13 @@ func decode(t testing.TB, text []byte) *cluster {
 		if object == nil {
 			t.Fatalf("got a %s of %s; want a kind that this test knows:\n%s", head.Kind, head.APIVersion, document)
 		}
-		if err := yaml.UnmarshalStrict(document, object); err != nil {
+		text, err := yaml.YAMLToJSONStrict(document)
+		if err != nil {
+			t.Fatalf("%v:\n%s", err, document)
+		}
+		// As the API server does: also the case of a field counts.
+		unknown, err := json.UnmarshalStrict(text, object)
+		if err := errors.Join(append(unknown, err)...); err != nil {
 			t.Errorf("%s %s: %v", head.Kind, object.GetName(), err)
 		}
 		c.objects = append(c.objects, object)
