@@ -12,7 +12,8 @@ const fadeEvery = 2000
 func (m *model) settling() bool { return m.faded != 0 && m.seen-m.faded < fadeEvery }
 
 // adapt lets what comes from here on weigh more than what was learned: the log
-// has changed.
+// has changed. Sessions and routes stay as they are: that new templates come
+// says nothing about them.
 func (m *model) adapt() {
 	if m.settling() || m.cfg.Without == Drift {
 		return
@@ -21,7 +22,6 @@ func (m *model) adapt() {
 	for i := range m.templates {
 		m.templates[i].Fade()
 	}
-	m.access.Fade()
 }
 
 // rollout tells of many new templates at once where new ones are rare: most

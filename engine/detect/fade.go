@@ -42,10 +42,3 @@ func (m *Numeric) fade() {
 		m.fit()
 	}
 }
-
-// Fade lets what was learned of routes weigh less than what will be.
-func (a *Access) Fade() {
-	for i := range a.table {
-		a.table[i].Fade()
-	}
-}
