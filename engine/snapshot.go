@@ -69,7 +69,7 @@ import (
 // before it allocates.
 const (
 	snapshotMagic   = "LOGSCOPE"
-	snapshotVersion = 12
+	snapshotVersion = 13
 	snapshotHeader  = 20
 	snapshotSum     = 8
 	// streamMax bounds the name of a stream in a snapshot.

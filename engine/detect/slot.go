@@ -219,7 +219,7 @@ func (t *Slot) Seen() uint32 { return t.n }
 func (t *Slot) Bytes() int {
 	n := 160 + 80*len(t.values.vals)
 	if t.number != nil {
-		n += 300
+		n += 430
 	}
 	if t.nets != nil {
 		n += 120 + 60*(len(t.nets[0].vals)+len(t.nets[1].vals))

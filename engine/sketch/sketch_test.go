@@ -249,3 +249,14 @@ func TestCodecRoundTrip(t *testing.T) {
 		}
 	}
 }
+
+// TestLogHistLarge: sizes of gigabytes are told apart.
+func TestLogHistLarge(t *testing.T) {
+	var h LogHist
+	for i := range 1000 {
+		h.Add(math.Log(2e8 + float64(i)*1e8))
+	}
+	if got := math.Exp(h.Quantile(0.5)); got < 4e10 || got > 6.1e10 {
+		t.Errorf("got a median of %.3g; want about 5e10", got)
+	}
+}
