@@ -65,6 +65,7 @@ func guessWorld() [][]byte {
 			"2024-05-01T10:00:%02[1]d.5Z stderr F WARN [http-%[2]d] slow query: %[2]d ms, user: bob%[1]d, state: open",
 			"%[2]d %[1]d INFO took %[2]d s for 12 Jan 2024, id=%[2]d k=v mode: %[1]d",
 			"2024-05-01 10:00:%02[1]d %[2]d %[2]d I app.Main: x", "2024-05-01 10:00:%02[1]d INFO  [pool-%[1]d-thread-%[2]d] a.b.C - done in 5ms",
+			"2024-05-01 10:00:%02[1]d INFO Main - tags [alpha, beta] of [one two] <none, took %[2]d", "2024-05-01 10:00:%02[1]d INFO Main - tags [alpha, of (x) is true, null %[2]d",
 			"2024-05-01 10:00:%02[1]d ERROR Main - may fail ::1 a..b list 1 2 3 4 5 %[2]d", "W, [2024-05-01T10:00:%02[1]d.5 #%[2]d]  WARN -- : deprecated",
 		} {
 			lines = append(lines, fmt.Appendf(nil, s, i%60, i*i*37%99991))

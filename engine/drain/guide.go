@@ -3,6 +3,7 @@ package drain
 import (
 	"encoding/binary"
 	"math/bits"
+	"slices"
 	"strings"
 )
 
@@ -144,14 +145,19 @@ func (s *scanner) take(g *guide, r *run, i, end int) int {
 	}
 	base, from := len(s.skel), int(r.from)
 	s.skel = append(s.skel, g.text[from:r.to]...)
-	par := uint16(len(s.params))
-	for k := r.tok; k < r.tok+r.toks; k++ {
-		start, stop := int(g.starts[k])-from, int(r.to)-from
-		if k+1 < r.tok+r.toks {
-			stop = int(g.starts[k+1]) - 1 - from
+	par, n := uint16(len(s.params)), len(s.toks)
+	s.toks = slices.Grow(s.toks, int(r.toks))[:n+int(r.toks)]
+	toks, starts := s.toks[n:], g.starts[r.tok:r.tok+r.toks]
+	for k, start := range starts {
+		next := int(r.to) + 1
+		if k+1 < len(starts) {
+			next = int(starts[k+1])
 		}
-		s.toks = grow(s.toks)
-		s.toks[len(s.toks)-1] = token{uint32(i + start), uint32(i + stop), uint32(base + start), uint32(base + stop), par, par, false}
+		line, skel := uint32(i-from), uint32(base-from)
+		t := &toks[k]
+		t.line0, t.line1 = line+uint32(start), line+uint32(next-1)
+		t.skel0, t.skel1 = skel+uint32(start), skel+uint32(next-1)
+		t.par0, t.par1, t.list = par, par, false
 	}
 	s.copied = end
 	if r.key1 > 0 {
@@ -237,7 +243,7 @@ func isInert(tok string) bool {
 			break
 		}
 		switch c := tok[i]; {
-		case c <= ' ' || isDigit(c) || c == '"' || c == '\'' || c == '`' || c == '\\' || c == '{':
+		case c <= ' ' || isDigit(c) || c == '"' || c == '\'' || c == '`' || c == '\\' || c == '{' || c == '[' || c == '<':
 			return false
 		}
 	}
