@@ -139,7 +139,8 @@ func bodyFailure(err error) error {
 		return own
 	}
 	if loki.TimedOut(err) {
-		return failf(http.StatusRequestTimeout, "the body did not come in time (body_timeout)")
+		// Not 408: senders that drop what is answered with 4xx would lose a batch because the network was slow.
+		return &failure{http.StatusServiceUnavailable, "the body did not come in time (body_timeout); try again", busyAfter}
 	}
 	return failf(http.StatusBadRequest, "cannot read the body: %v", err)
 }
@@ -152,6 +153,9 @@ func (s *Server) decode(b *body, encoding string, c *claim) error {
 	in := bytes.NewReader(b.came)
 	switch encoding {
 	case "", "identity", "snappy": // snappy is undone by who knows that it is protobuf
+		if encoding == "identity" {
+			b.encoding = ""
+		}
 		b.decoded = b.came
 		return nil
 	case "gzip", "x-gzip":

@@ -33,10 +33,7 @@ func (s *Server) otlp(w http.ResponseWriter, r *request) error {
 	}
 	p := s.relayed(r)
 	p.Raw = func(now int64) ([]byte, bool, error) { return rawFromOTLP(unmarshal, r.decoded, now) }
-	if err := s.pass(w, r, p, s.answerOTLP); err != nil {
-		s.writeOTLP(w, r, statusOfFailure(err), err.Error())
-	}
-	return nil
+	return s.pass(w, r, p, s.answerOTLP)
 }
 
 // otlpPartsMax bounds the records, attributes and values of a request: each takes some 100 bytes once decoded, and
@@ -231,16 +228,16 @@ func (s *Server) answerOTLP(w http.ResponseWriter, r *request, a *loki.Answer) {
 	if status/100 == 2 {
 		status, text = http.StatusOK, ""
 	}
-	s.writeOTLP(w, r, status, text)
+	s.writeOTLP(w, r.media, status, text)
 }
 
 // writeOTLP writes an answer; without a text an empty ExportLogsServiceResponse, else a google.rpc.Status.
-func (s *Server) writeOTLP(w http.ResponseWriter, r *request, status int, text string) {
+func (s *Server) writeOTLP(w http.ResponseWriter, media string, status int, text string) {
 	if status == http.StatusInternalServerError {
 		status = http.StatusServiceUnavailable
 	}
 	var body []byte
-	if r.media == mimeJSON {
+	if media == mimeJSON {
 		w.Header().Set("Content-Type", mimeJSON)
 		if body = []byte("{}"); text != "" {
 			body = append(append([]byte(`{"message":`), jsonText(text)...), '}')

@@ -1,7 +1,9 @@
 package serve
 
 import (
+	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
@@ -96,7 +98,7 @@ func TestOTLPErrors(t *testing.T) {
 		}
 	}
 	status, text, _ := r.post(pathOTLP, []byte("{"), "Content-Type", "application/json")
-	if status != http.StatusBadRequest || !strings.HasPrefix(text, `{"message":"cannot read the push: cannot read OTLP logs: `) {
+	if status != http.StatusBadRequest || !strings.HasPrefix(text, `{"message":"logscope: cannot read the push: cannot read OTLP logs: `) {
 		t.Errorf("got %d %q; want 400 and why", status, text)
 	}
 	if status, _, _ := r.post(pathOTLP, []byte("x"), "Content-Type", "text/plain"); status != http.StatusUnsupportedMediaType {
@@ -142,4 +144,38 @@ func FuzzPushJSON(f *testing.F) {
 			decodeRaw(t, raw)
 		}
 	})
+}
+
+// TestOTLPFailuresAreStatuses: also what goes wrong before a request is read, or by a fault of ours, and never with 500.
+func TestOTLPFailuresAreStatuses(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.BodyBytesMax = 1 << 10 })
+	for _, mime := range []string{"application/json", "application/x-protobuf"} {
+		check := func(name string, want int, words string, header http.Header, status int, text string) {
+			t.Helper()
+			message := text
+			if mime == mimeJSON {
+				var s struct{ Message string }
+				if err := json.Unmarshal([]byte(text), &s); err != nil {
+					t.Errorf("%s %s: %v: %q", mime, name, err, text)
+				}
+				message = s.Message
+			} else if !strings.HasPrefix(text, "\x12") {
+				t.Errorf("%s %s: got %q; want a google.rpc.Status", mime, name, text)
+			}
+			if status != want || header.Get("Content-Type") != mime || !strings.Contains(message, words) {
+				t.Errorf("%s %s: got %d %s %q; want %d %s with %q", mime, name, status, header.Get("Content-Type"), text, want, mime, words)
+			}
+		}
+		status, text, h := r.post(pathOTLP, make([]byte, 2<<10), "Content-Type", mime)
+		check("too large", 413, "max_body_size", h, status, text)
+		status, text, h = r.post(pathOTLP, []byte("x"), "Content-Type", mime, "Content-Encoding", "br")
+		check("unknown encoding", 415, "Content-Encoding", h, status, text)
+
+		broken := r.guarded(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("boom") }))
+		req := httptest.NewRequest(http.MethodPost, "http://localhost"+pathOTLP, nil)
+		req.Header.Set("Content-Type", mime)
+		w := httptest.NewRecorder()
+		broken.ServeHTTP(w, req)
+		check("fault", 503, "a fault in logscope", w.Header(), w.Code, w.Body.String())
+	}
 }

@@ -41,8 +41,8 @@ func (s *Server) handler() http.Handler {
 	for _, origin := range s.cfg.AllowedOrigins {
 		_ = origins.AddTrustedOrigin(origin) // Validate has seen to that
 	}
-	origins.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		s.plain(w, http.StatusForbidden, "a page of another origin may not send this: see allowed_origins")
+	origins.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.refuse(w, r, http.StatusForbidden, "a page of another origin may not send this: see allowed_origins")
 	}))
 	return s.guarded(origins.Handler(mux))
 }
@@ -56,21 +56,21 @@ func (s *Server) guarded(next http.Handler) http.Handler {
 			if p := recover(); p != nil && p != http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
 				s.relay.CountPanic()
 				s.log.Error(fmt.Sprintf(msgFault, p, debug.Stack()))
-				s.plain(w, http.StatusInternalServerError, "a fault in logscope, please report it: its log says more")
+				s.refuse(w, r, http.StatusInternalServerError, "a fault in logscope, please report it: its log says more")
 			}
 		}()
 		s.setDeadlines(w)
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
 		if !s.hostAllowed(r.Host) {
-			s.plain(w, http.StatusForbidden, "this address is for localhost only: add the origin that you use to allowed_origins")
+			s.refuse(w, r, http.StatusForbidden, "this address is for localhost only: add the origin that you use to allowed_origins")
 			return
 		}
 		if s.auth != nil && r.URL.Path != "/ready" && !s.auth.allows(r) {
 			if s.auth.basic != nil {
 				h.Set("WWW-Authenticate", `Basic realm="logscope", charset="UTF-8"`)
 			}
-			s.plain(w, http.StatusUnauthorized, "credentials are missing or wrong: see basic_auth_file and auth_token_file")
+			s.refuse(w, r, http.StatusUnauthorized, "credentials are missing or wrong: see basic_auth_file and auth_token_file")
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -123,8 +123,17 @@ func (s *Server) plain(w http.ResponseWriter, status int, text string) {
 	_, _ = fmt.Fprintln(w, text)
 }
 
+// refuse answers a request that got no further, in the form that its path has for that.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, status int, text string) {
+	if r.URL.Path == pathOTLP {
+		s.writeOTLP(w, mediaOf(r), status, text)
+		return
+	}
+	s.plain(w, status, text)
+}
+
 // fail answers with what went wrong here.
-func (s *Server) fail(w http.ResponseWriter, err error) {
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var f *failure
 	if !errors.As(err, &f) {
 		f = failf(http.StatusBadRequest, "%v", err)
@@ -132,16 +141,7 @@ func (s *Server) fail(w http.ResponseWriter, err error) {
 	if f.after > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(f.after/time.Second)))
 	}
-	s.plain(w, f.status, "logscope: "+f.text)
-}
-
-// statusOfFailure is the status that an error is answered with.
-func statusOfFailure(err error) int {
-	var f *failure
-	if errors.As(err, &f) {
-		return f.status
-	}
-	return http.StatusBadRequest
+	s.refuse(w, r, f.status, "logscope: "+f.text)
 }
 
 // request is a request whose body is there.
@@ -152,6 +152,12 @@ type request struct {
 	media string // Content-Type without parameters
 }
 
+// mediaOf is a request's Content-Type without parameters.
+func mediaOf(r *http.Request) string {
+	media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return media
+}
+
 // taken reads the body before handle is called, and gives its memory back after.
 func (s *Server) taken(handle func(http.ResponseWriter, *request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -159,12 +165,10 @@ func (s *Server) taken(handle func(http.ResponseWriter, *request) error) http.Ha
 		defer c.release()
 		body, err := s.read(w, r, c)
 		if err == nil {
-			req := &request{Request: r, body: body, claim: c}
-			req.media, _, _ = mime.ParseMediaType(r.Header.Get("Content-Type"))
-			err = handle(w, req)
+			err = handle(w, &request{Request: r, body: body, claim: c, media: mediaOf(r)})
 		}
 		if err != nil {
-			s.fail(w, err)
+			s.fail(w, r, err)
 		}
 	}
 }
@@ -173,7 +177,8 @@ func (s *Server) taken(handle func(http.ResponseWriter, *request) error) http.Ha
 func (s *Server) push(w http.ResponseWriter, r *request) error {
 	p := s.relayed(r)
 	p.Verbatim = r.known
-	p.Send.ContentType, p.Send.ContentEncoding = r.Header.Get("Content-Type"), r.Header.Get("Content-Encoding")
+	// The encoding by the name that Loki has for it: it knows neither "identity" nor "x-gzip".
+	p.Send.ContentType, p.Send.ContentEncoding = r.Header.Get("Content-Type"), r.encoding
 	if r.media == mimeJSON {
 		p.Raw = func(int64) ([]byte, bool, error) {
 			raw, err := rawFromJSON(r.decoded)

@@ -30,6 +30,8 @@ func TestNormalPushesGoAsTheyCame(t *testing.T) {
 		{proto, "application/x-protobuf", "snappy", "application/x-protobuf", "snappy"},
 		{json, "application/json", "", "application/json", ""},
 		{gzipped(json), "application/json; charset=utf-8", "gzip", "application/json; charset=utf-8", "gzip"},
+		{gzipped(json), "application/json", "X-Gzip", "application/json", "gzip"},
+		{json, "application/json", "identity", "application/json", ""},
 	} {
 		before := len(r.loki.got())
 		status, text, _ := r.post(pathPush+"?x=1", test.body, "Content-Type", test.mime, "Content-Encoding", test.encoding, "X-Api-Key", "k")

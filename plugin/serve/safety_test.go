@@ -186,8 +186,8 @@ func TestSlowLoris(t *testing.T) {
 	}
 	text, _ := io.ReadAll(resp.Body)
 	_ = resp.Body.Close()
-	if resp.StatusCode != http.StatusRequestTimeout || !strings.Contains(string(text), "body_timeout") {
-		t.Errorf("body: got %d %q; want 408", resp.StatusCode, text)
+	if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") != "1" || !strings.Contains(string(text), "body_timeout") {
+		t.Errorf("body: got %d %q, Retry-After %q; want 503 and 1: senders drop what a 4xx answers", resp.StatusCode, text, resp.Header.Get("Retry-After"))
 	}
 	if _, err := io.Copy(io.Discard, body); err != nil {
 		t.Errorf("body: got %v; want the connection closed", err)

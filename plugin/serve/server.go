@@ -23,7 +23,7 @@ const (
 	msgExposed   = "listening on %s without basic_auth_file or auth_token_file: whoever can reach that address can write logs, and read anomalies in the live view; set one of them, or listen on 127.0.0.1"
 	msgNoTLS     = "listening on %s without TLS: passwords and logs can be read on the way; set tls_cert_file and tls_key_file, or let a proxy do it"
 	msgFull      = "more than %d connections (max_connections): further ones are closed, senders try again"
-	msgFault     = "a fault in logscope, please report it; the request was answered with 500: %v\n%s"
+	msgFault     = "a fault in logscope, please report it; the request was answered with 500, or 503 if it was OTLP: %v\n%s"
 	msgCutOff    = "%d requests were not answered within %v of the stop; their senders send them again"
 )
 
