@@ -25,9 +25,12 @@ const (
 	fleetMost = 20_000
 	// fleetEpisodes bounds the episodes remembered, 16 bytes each.
 	fleetEpisodes = 64
-	// fleetExact is up to how many models the probability is computed exactly;
-	// beyond, Poisson's, which is larger (Hoeffding, Ann. Math. Stat. 1956), and only for some pairs.
-	fleetExact, fleetEach = 4096, 64
+	// fleetExact is up to how many models the probability is computed exactly,
+	// in time that grows with their square; beyond, Poisson's, which is larger
+	// (Hoeffding, Ann. Math. Stat. 1956).
+	fleetExact = 512
+	// fleetAll is up to how many models every pair is looked at; beyond, one of fleetEach.
+	fleetAll, fleetEach = 4096, 64
 	// fleetMemory is how long a model's own rate is remembered, in minutes.
 	fleetMemory = 24 * 60.0
 	// fleetTold is what a minute within an episode counts for in it, or one
@@ -67,14 +70,18 @@ func (w *master) note(e *Engine, m *model, reason Reason, t int64) {
 	if t == 0 || !w.enter(m, reason, t/minute) || len(e.models) < fleetLeast {
 		return
 	}
-	if w.news++; len(e.models) > fleetExact && w.news%fleetEach != 0 {
+	if w.news++; len(e.models) > fleetAll && w.news%fleetEach != 0 {
 		return
 	}
 	from, n := w.window(t / minute)
 	if n < fleetLeast {
 		return
 	}
-	nats, most := w.surprise(e, from)
+	ep := w.during(from, from+fleetSpan-1)
+	if ep != nil && ep.from <= from && ep.to >= from+fleetSpan-1 {
+		return // told, and it need not be extended either
+	}
+	nats, most := w.surprise(e, from, ep == nil)
 	score := scoreOf(nats)
 	if score < e.cfg.Threshold || !w.begins(from) {
 		return
@@ -177,8 +184,9 @@ type odds struct {
 func fleetCuts() [3]float64 { return [...]float64{0.01, 0.1, 1} }
 
 // surprise is that of so many models being strange in the span from a minute
-// on, with the cut that makes it largest; those that count are 1 in w.names.
-func (w *master) surprise(e *Engine, from int64) (nats float64, most int) {
+// on, with the cut that makes it largest; those that count are 1 in w.names. Not
+// exact, it may come out smaller: an incident brings many findings, and each asks.
+func (w *master) surprise(e *Engine, from int64, exact bool) (nats float64, most int) {
 	w.gather(from)
 	cut := 0.0
 	all := w.rates(e)
@@ -200,7 +208,7 @@ func (w *master) surprise(e *Engine, from int64) (nats float64, most int) {
 			continue
 		}
 		tail := poissonTail(sum, k)
-		if len(all) <= fleetExact {
+		if exact && len(all) <= fleetExact {
 			tail = jointTail(each, k)
 		}
 		if n := -math.Log(max(tail, 1e-300)) - math.Log(fleetTests*float64(len(cuts))); n > nats {

@@ -243,3 +243,45 @@ func TestFleetSize(t *testing.T) {
 		}
 	}
 }
+
+// TestFleetWithinAnEpisodeIsCheap: what an episode covers already is not computed again, and the rest not exactly.
+func TestFleetWithinAnEpisodeIsCheap(t *testing.T) {
+	e, all := quietFleet(t, 200)
+	for i := range 20 {
+		e.master.note(e, all[i], ReasonNovelty, day(1))
+	}
+	if n := len(e.Events(nil)); n != 1 {
+		t.Fatalf("got %d findings; want the one of the episode", n)
+	}
+	before := e.master.episodes[0]
+	// Only the computing sets an entry to 1 where a model is strange in two minutes.
+	e.master.note(e, all[0], ReasonNovelty, day(0))
+	e.master.note(e, all[1], ReasonNovelty, day(0))
+	if n := e.master.names[all[1].stream]; n != 2 || e.master.episodes[0] != before {
+		t.Errorf("got %d, %+v; want the covered minutes %+v gathered only", n, e.master.episodes[0], before)
+	}
+	for i := range 60 {
+		e.master.note(e, all[20+i], ReasonNovelty, day(2+float64(i)/2))
+	}
+	if ep := e.master.episodes[0]; len(e.master.episodes) != 1 || ep.to < before.to+20 || len(e.Events(nil)) != 0 {
+		t.Errorf("got %+v; want the episode to go on", e.master.episodes)
+	}
+}
+
+// TestFleetOfManyModels: beyond fleetExact every finding is still looked at.
+func TestFleetOfManyModels(t *testing.T) {
+	e, all := quietFleet(t, 100)
+	e.cfg.ModelsMax = 2 * fleetExact
+	for i := len(all); i <= fleetExact; i++ {
+		m := e.model(fmt.Sprint("shop/", i))
+		m.clock.now, m.born = all[0].clock.now, all[0].born
+	}
+	got := 0
+	for got < len(all) && len(e.events) == 0 {
+		e.master.note(e, all[got], ReasonNovelty, day(1))
+		got++
+	}
+	if len(e.models) <= fleetExact || got < fleetLeast || got > 12 {
+		t.Errorf("of %d models, %d at once are a finding; want some ten", len(e.models), got)
+	}
+}
