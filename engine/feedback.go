@@ -145,7 +145,8 @@ type feedbackKey struct {
 type book struct {
 	words map[feedbackKey]Feedback // with those forgotten, so that an older copy does not bring them back
 	// by are the words that count, by template, the narrowest first.
-	by map[uint64][]Feedback
+	by        map[uint64][]Feedback
+	forgotten int // how many of words are
 	// marks is the number of words in by that call something anomalous.
 	marks int
 	mutes []Mute
@@ -161,18 +162,80 @@ func newBook() *book {
 	return &book{words: map[feedbackKey]Feedback{}, by: map[uint64][]Feedback{}}
 }
 
-// enter takes a word and tells whether it is news; index must follow.
+// enter takes a word and tells whether it is news; index must follow. Where the
+// book is full, the word that was forgotten longest ago goes for a new one.
 func (b *book) enter(f Feedback) bool {
 	f.Value = cut(f.Value, valueMax)
 	f.Text = cut(f.Text, feedbackTextMax)
 	key := f.key()
-	if old, ok := b.words[key]; ok && old.At >= f.At {
+	old, known := b.words[key]
+	switch {
+	case known && old.At >= f.At:
 		return false
-	} else if !ok && len(b.words) >= feedbackMax {
+	case !known && len(b.words) >= feedbackMax && !b.makeRoom(&f):
 		return false
+	}
+	if known && old.Opinion == Forgotten {
+		b.forgotten--
+	}
+	if f.Opinion == Forgotten {
+		b.forgotten++
 	}
 	b.words[key] = f
 	return true
+}
+
+// makeRoom drops the word forgotten longest ago. It does not where there is
+// none, or where f is one forgotten before that.
+func (b *book) makeRoom(f *Feedback) bool {
+	if b.forgotten == 0 {
+		return false
+	}
+	var oldest *Feedback
+	for _, w := range b.words {
+		if w.Opinion == Forgotten && (oldest == nil || older(&w, oldest)) {
+			oldest = &w
+		}
+	}
+	if f.Opinion == Forgotten && older(f, oldest) {
+		return false
+	}
+	delete(b.words, oldest.key())
+	b.forgotten--
+	return true
+}
+
+// older orders words by when they were given.
+func older(x, y *Feedback) bool {
+	return cmp.Or(cmp.Compare(x.At, y.At), compareKeys(x.key(), y.key())) < 0
+}
+
+// enterAll takes all the words, those that change an earlier one first as they
+// need no room, or none of them.
+func (b *book) enterAll(words []Feedback) error {
+	var change, add []Feedback
+	fresh, spare := map[feedbackKey]bool{}, b.forgotten
+	for _, f := range words {
+		f.Value = cut(f.Value, valueMax)
+		old, known := b.words[f.key()]
+		if !known {
+			fresh[f.key()] = true
+			add = append(add, f)
+			continue
+		}
+		change = append(change, f)
+		if old.Opinion == Forgotten {
+			spare--
+		}
+	}
+	if len(b.words)-spare+len(fresh) > feedbackMax {
+		return fmt.Errorf("%w: got %d words; forget some", ErrFeedbackFull, len(b.words))
+	}
+	for _, f := range append(change, add...) {
+		b.enter(f)
+	}
+	b.index()
+	return nil
 }
 
 // index lists the words that count by template.
@@ -315,13 +378,9 @@ func (e *Engine) Teach(f Feedback) ([]Feedback, error) {
 		}
 		words = append(words, whole)
 	}
-	if len(e.book.words)+len(words) > feedbackMax {
-		return nil, fmt.Errorf("cannot teach: %w: got %d words; forget some", ErrFeedbackFull, len(e.book.words))
+	if err := e.book.enterAll(words); err != nil {
+		return nil, fmt.Errorf("cannot teach: %w", err)
 	}
-	for i := range words {
-		e.book.enter(words[i])
-	}
-	e.book.index()
 	return words, nil
 }
 

@@ -412,3 +412,46 @@ func BenchmarkFeedback(b *testing.B) {
 		})
 	}
 }
+
+// TestFullBookStillChanges: where there is no room for more, what was said can
+// be changed and taken back, and a new word gets the room of the one forgotten longest ago.
+func TestFullBookStillChanges(t *testing.T) {
+	e := newEngine(t)
+	said := func(id uint64, o Opinion, at int64) Feedback {
+		return Feedback{TemplateID: id, Reason: ReasonNovelty, Opinion: o, At: at}
+	}
+	words := make([]Feedback, feedbackMax)
+	for i := range words {
+		words[i] = said(uint64(i+1), Normal, int64(i+1))
+	}
+	e.Merge(words)
+	out := run(t, e, shop("s", "ERROR disk sdb1 is broken"), 500, nil)
+	broken := last(t, out).TemplateID
+	const now = 1 << 40
+	if _, err := e.Teach(said(broken, Normal, now)); !errors.Is(err, ErrFeedbackFull) {
+		t.Errorf("got %v; want no room", err)
+	}
+	if got, err := e.Teach(said(7, Anomalous, now)); err != nil || len(got) != 1 || e.book.words[got[0].key()].Opinion != Anomalous {
+		t.Errorf("a change: got %+v, %v; want it entered", got, err)
+	}
+	for i, id := range []uint64{9, 8} {
+		if got, err := e.Teach(said(id, Forgotten, now+int64(i))); err != nil || len(got) != 1 {
+			t.Errorf("forgetting: got %+v, %v; want it entered", got, err)
+		}
+	}
+	if got, err := e.Teach(said(broken, Normal, now+2)); err != nil || len(got) != 1 {
+		t.Errorf("got %+v, %v; want the room of what was forgotten", got, err)
+	}
+	for id, want := range map[uint64]bool{7: true, 8: true, 9: false, broken: true} {
+		f := said(id, Normal, 0)
+		if _, ok := e.book.words[f.key()]; ok != want {
+			t.Errorf("template %d: got %v in the book; want %v", id, ok, want)
+		}
+	}
+	if e.Merge([]Feedback{said(9, Forgotten, now)}) != 0 || len(e.Feedback()) != feedbackMax {
+		t.Errorf("got %d words; want what went first to stay away", len(e.Feedback()))
+	}
+	if e.Merge([]Feedback{said(1<<30, Normal, now)}) != 1 || e.Merge([]Feedback{said(1<<31, Normal, now)}) != 0 {
+		t.Error("want room for one word more, and for no other")
+	}
+}
