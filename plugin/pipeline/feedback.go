@@ -172,7 +172,7 @@ func (p *Pipeline) Teach(f engine.Feedback) ([]engine.Feedback, error) {
 	if err != nil || p.state == nil {
 		return words, err
 	}
-	return words, AddFeedback(p.state.path, words)
+	return words, AddFeedback(p.wordsOf, words)
 }
 
 // teach gives the lock back even if the engine panics: scoring would wait for ever.
@@ -227,16 +227,16 @@ func (p *Pipeline) mergeFeedback() {
 	if p.state == nil || p.engine == nil {
 		return
 	}
-	now := stampOf(FeedbackFile(p.state.path))
+	now := stampOf(FeedbackFile(p.wordsOf))
 	if now == p.state.heard {
 		return
 	}
 	p.state.heard = now
-	words, err := ReadFeedback(p.state.path)
-	if err != nil {
+	words, err := ReadFeedback(p.wordsOf)
+	if err != nil && !p.second {
 		p.log.Warn(fmt.Sprintf(msgFeedbackRead, err))
 	}
-	if news := p.engine.Merge(words); news > 0 {
-		p.log.Info(fmt.Sprintf(msgFeedback, news, FeedbackFile(p.state.path)))
+	if news := p.engine.Merge(words); news > 0 && !p.second {
+		p.log.Info(fmt.Sprintf(msgFeedback, news, FeedbackFile(p.wordsOf)))
 	}
 }

@@ -55,7 +55,9 @@ func (p *Pipeline) readMutes(now time.Time) {
 		all, err := ReadMutes(p.cfg.MuteFile)
 		l.seen, l.failed = seen, err != nil
 		if err != nil {
-			p.log.Error(fmt.Sprintf(msgMuteFile, err, l.active))
+			if !p.second {
+				p.log.Error(fmt.Sprintf(msgMuteFile, err, l.active))
+			}
 			return
 		}
 		l.all, l.told, changed = all, 0, true
@@ -68,7 +70,7 @@ func (p *Pipeline) readMutes(now time.Time) {
 	p.scoring.Lock()
 	p.engine.SetMutes(active)
 	p.scoring.Unlock()
-	if len(expired) > l.told {
+	if len(expired) > l.told && !p.second {
 		more := ""
 		if n := len(expired) - expiredShown; n > 0 {
 			more = fmt.Sprintf(" and %d more", n)
@@ -76,7 +78,7 @@ func (p *Pipeline) readMutes(now time.Time) {
 		p.log.Warn(fmt.Sprintf(msgMuteExpired, p.cfg.MuteFile, len(expired), strings.Join(expired[:min(len(expired), expiredShown)], ", ")+more))
 	}
 	l.told = len(expired)
-	if changed {
+	if changed && !p.second {
 		p.log.Info(fmt.Sprintf(msgMutes, p.cfg.MuteFile, len(active)))
 	}
 }

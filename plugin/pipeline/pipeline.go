@@ -57,6 +57,10 @@ type Pipeline struct {
 
 	holdback holdback
 	listed   listed
+	// wordsOf is the state file whose feedback is taken up: its own, or of shards the first one's.
+	wordsOf string
+	// second says that another shard tells of the mute file, which all read.
+	second bool
 
 	healthMu sync.Mutex
 	health   Health
@@ -78,6 +82,11 @@ type Pipeline struct {
 // reason not to start. A state file that cannot be read or written is told
 // once and done without.
 func New(cfg Config, log *slog.Logger) (*Pipeline, error) {
+	return newShard(cfg, log, cfg.StateFile, false)
+}
+
+// newShard makes a Pipeline with the feedback of the state file wordsOf.
+func newShard(cfg Config, log *slog.Logger, wordsOf string, second bool) (*Pipeline, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -97,6 +106,8 @@ func New(cfg Config, log *slog.Logger) (*Pipeline, error) {
 		counts:  newCounts(),
 
 		labelsOf: map[string]*labelSet{},
+		wordsOf:  wordsOf,
+		second:   second,
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	if cfg.Score {

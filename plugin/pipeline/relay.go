@@ -75,7 +75,7 @@ func NewRelay(cfg Config, log *slog.Logger) (*Relay, error) {
 		if i > 0 && cfg.StateFile != "" {
 			own.StateFile = fmt.Sprintf("%s.%d", cfg.StateFile, i)
 		}
-		p, err := New(own, log)
+		p, err := newShard(own, log, cfg.StateFile, i > 0)
 		if err != nil {
 			_ = r.Close()
 			return nil, err
@@ -107,6 +107,9 @@ func (r *Relay) Push(ctx context.Context, push *RelayPush) (loki.Answer, error) 
 		took := time.Since(started).Seconds()
 		r.count(func(c *Counts) { c.FlushSeconds.Observe(took) })
 	}()
+	for _, p := range r.shards {
+		p.lookAtFiles(started)
+	}
 	key := r.key(push)
 	told, first := r.memory.enter(key)
 	job := relayJob{r: r, push: push, told: told, first: first}
@@ -125,6 +128,7 @@ func (r *Relay) Push(ctx context.Context, push *RelayPush) (loki.Answer, error) 
 	}
 	if first {
 		job.score()
+		r.shards[0].warnMasks() // all have the same ones
 	}
 	answer := job.send(ctx)
 	r.memory.settle(key, told, isFinal(answer.Status))
@@ -232,20 +236,36 @@ func (s *Stats) add(o Stats) {
 	s.StateFailures += o.StateFailures
 	s.Scores.add(&o.Scores)
 	s.ScoreSeconds.add(&o.ScoreSeconds)
-	s.Engine.Records += o.Engine.Records
-	s.Engine.Anomalies += o.Engine.Anomalies
-	s.Engine.Events += o.Engine.Events
-	s.Engine.Models += o.Engine.Models
-	s.Engine.Templates += o.Engine.Templates
-	s.Engine.Sessions += o.Engine.Sessions
-	s.Engine.ModelsEvicted += o.Engine.ModelsEvicted
-	s.Engine.TemplatesEvicted += o.Engine.TemplatesEvicted
-	s.Engine.EventsDropped += o.Engine.EventsDropped
-	s.Engine.MemoryBytes += o.Engine.MemoryBytes
+	addEngine(&s.Engine, &o.Engine)
 	s.StateBytes += o.StateBytes
 	if o.StateWritten.Before(s.StateWritten) {
 		s.StateWritten = o.StateWritten // the oldest: an age is what may be lost
 	}
+}
+
+// addEngine adds what another engine counts. Each holds its own part of the
+// models, and all have the same words.
+func addEngine(s, o *engine.Stats) {
+	s.Records += o.Records
+	s.Anomalies += o.Anomalies
+	s.Events += o.Events
+	if models := s.Models + o.Models; models > 0 { // an average
+		s.Confidence = (s.Confidence*float64(s.Models) + o.Confidence*float64(o.Models)) / float64(models)
+	}
+	s.Models += o.Models
+	s.Templates += o.Templates
+	s.Sessions += o.Sessions
+	s.ModelsEvicted += o.ModelsEvicted
+	s.TemplatesEvicted += o.TemplatesEvicted
+	s.EventsDropped += o.EventsDropped
+	s.MemoryBytes += o.MemoryBytes
+	s.Cold += o.Cold
+	s.Unstructured += o.Unstructured
+	for i := range s.Muted {
+		s.Muted[i] += o.Muted[i]
+	}
+	s.Held += o.Held
+	s.Feedback = max(s.Feedback, o.Feedback)
 }
 
 // add adds the counts of another histogram with the same bounds.
@@ -267,6 +287,9 @@ func (r *Relay) Judge(stream string, line []byte) (engine.Verdict, error) {
 
 // Teach takes a person's word on a finding, as Pipeline.Teach does.
 func (r *Relay) Teach(f engine.Feedback) ([]engine.Feedback, error) {
+	if f.At == 0 {
+		f.At = time.Now().UnixNano() // one moment for all shards
+	}
 	if f.Stream != "" {
 		return r.shards[shardOf(f.Stream)].Teach(f)
 	}
