@@ -64,6 +64,7 @@ func usageError(err error) error { return &statusError{exitUsage, err} }
 func run(args []string, term terminal) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends a command that does not stop
 	root := newRoot(term)
 	root.SetArgs(args)
 	return report(term, root.ExecuteContext(ctx))

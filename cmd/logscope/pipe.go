@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -79,6 +80,9 @@ func pipeInput(ctx context.Context, p *serve.Pipe, term terminal) error {
 	}
 }
 
+// pipeStopWithin is how long what has come may take to be written when the process stops.
+const pipeStopWithin = 10 * time.Second
+
 // pipeSockets takes lines from connections until it is told to stop, or the output ends.
 func pipeSockets(ctx context.Context, p *serve.Pipe, settings *conf.Settings, term terminal) error {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -104,7 +108,18 @@ func pipeSockets(ctx context.Context, p *serve.Pipe, settings *conf.Settings, te
 	for _, addr := range sockets.Addrs() {
 		term.say(fmt.Sprintf("listening on %v", addr))
 	}
-	sockets.Serve(ctx)
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		sockets.Serve(ctx)
+	}()
+	<-ctx.Done()
+	select {
+	case <-served:
+	case <-time.After(pipeStopWithin): // nobody reads the output
+		term.say(fmt.Sprintf("the output took no more within %v of the stop: what connections had sent by then is lost", pipeStopWithin))
+		return &statusError{status: exitSignal}
+	}
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		return cause
 	}

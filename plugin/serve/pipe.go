@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -28,6 +29,8 @@ type Pipe struct {
 	engine *engine.Engine
 	out    io.Writer
 	stats  PipeStats
+	copies uint64 // inputs so far
+	within uint64 // the input in whose line the output stands; 0: it stands at the start of one
 
 	lines    []pipeLine
 	recs     []engine.Record
@@ -35,6 +38,9 @@ type Pipe struct {
 	buf      []byte
 	models   map[string]string
 	key      []byte
+
+	toldMu sync.Mutex // not mu, which is held for as long as the output does not take a block
+	told   PipeStats  // stats as of the last block written
 }
 
 // PipeStats counts what went through.
@@ -67,8 +73,13 @@ func NewPipe(cfg engine.Config, modelKey []string, lineMax int64, out io.Writer,
 }
 
 // Copy takes the lines of r through until its end. Several may run at once:
-// their blocks of lines take turns. An error of the output ends it.
+// their blocks of lines take turns, and none writes into a line that another
+// has left without its end. An error of the output ends it.
 func (p *Pipe) Copy(r io.Reader) error {
+	p.mu.Lock()
+	p.copies++
+	input := p.copies
+	p.mu.Unlock()
 	return readLines(r, p.lineMax, func(block []byte, long bool) error {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -80,16 +91,33 @@ func (p *Pipe) Copy(r io.Reader) error {
 		} else {
 			p.block(block)
 		}
-		_, err := p.out.Write(p.buf)
-		return err
+		return p.write(input)
 	})
 }
 
-// Stats returns the counts so far.
+// write writes the block of an input.
+func (p *Pipe) write(input uint64) error {
+	if p.within != 0 && p.within != input {
+		p.buf = slices.Insert(p.buf, 0, '\n')
+	}
+	p.within = input
+	if p.buf[len(p.buf)-1] == '\n' {
+		p.within = 0
+	}
+	if _, err := p.out.Write(p.buf); err != nil {
+		return err
+	}
+	p.toldMu.Lock()
+	defer p.toldMu.Unlock()
+	p.told = p.stats
+	return nil
+}
+
+// Stats returns the counts of what has been written so far. It does not wait for the output.
 func (p *Pipe) Stats() PipeStats {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.stats
+	p.toldMu.Lock()
+	defer p.toldMu.Unlock()
+	return p.told
 }
 
 // block scores a block of whole lines and puts what is to be written into p.buf.

@@ -124,6 +124,57 @@ func TestPipeFindsTheOddOne(t *testing.T) {
 	}
 }
 
+// TestPipeInputsKeepTheirLines: what one input leaves without its end, another does not write into.
+func TestPipeInputsKeepTheirLines(t *testing.T) {
+	var out bytes.Buffer
+	p, err := NewPipe(engine.DefaultConfig(), nil, 64, &out, func(text string) { t.Error(text) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	copyAll := func(text string) {
+		t.Helper()
+		if err := p.Copy(strings.NewReader(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	copyAll(`{"cut":1}`)
+	copyAll("{\"whole\":1}\n")
+	// Within a long line of one input, another has its turn.
+	piece := strings.Repeat("x", 64)
+	slow, feed := io.Pipe()
+	done := make(chan error, 1)
+	go func() { done <- p.Copy(slow) }()
+	for range 2 { // the second is taken once the first has been written
+		if _, err := io.WriteString(feed, piece); err != nil {
+			t.Fatal(err)
+		}
+	}
+	copyAll("{\"between\":1}\n")
+	if _, err := io.WriteString(feed, "end\n"); err != nil {
+		t.Fatal(err)
+	}
+	_ = feed.Close()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	records := map[string]bool{}
+	for _, line := range strings.Split(out.String(), "\n") {
+		var record map[string]any
+		if json.Unmarshal([]byte(line), &record) == nil {
+			for name := range record {
+				records[name] = true
+			}
+		} else if strings.Trim(line, "xend") != "" {
+			t.Errorf("got the line %q; want a record, or the long line's text alone", line)
+		}
+	}
+	for _, name := range []string{"cut", "whole", "between"} {
+		if !records[name] {
+			t.Errorf("got %q; want the record %s on a line of its own", out.String(), name)
+		}
+	}
+}
+
 // FuzzPipe: nothing panics, no line is lost or moved, whatever comes.
 func FuzzPipe(f *testing.F) {
 	f.Add([]byte("{\"a\":1}\n{\"logscope\":1}\nx"))
