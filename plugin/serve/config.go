@@ -86,6 +86,10 @@ func (c *Config) Validate() error {
 		errs = append(errs, fmt.Errorf("max_inflight %d: must be at least max_body_size and max_decoded_size together (%d): else the largest request would never be taken",
 			c.InflightMax, c.BodyBytesMax+c.DecodedBytesMax))
 	}
+	if need := lineClaim * c.LineBytesMax; (c.ListenTCP != "" || c.ListenUnix != "") && c.InflightMax < need {
+		errs = append(errs, fmt.Errorf("max_inflight %d: must be at least %d times max_line (%d) with listen_tcp or listen_unix: else the longest line would never be taken",
+			c.InflightMax, lineClaim, need))
+	}
 	for _, origin := range c.AllowedOrigins {
 		if err := http.NewCrossOriginProtection().AddTrustedOrigin(origin); err != nil {
 			errs = append(errs, fmt.Errorf("allowed_origins: %w; an origin is written https://logs.example.com", err))

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -136,6 +137,31 @@ func TestSockets(t *testing.T) {
 		if !want[e.Line] {
 			t.Errorf("got a line that was not sent: %q", e.Line)
 		}
+	}
+}
+
+// TestSocketBlocks: more lines than a push may have become several, and a line that could never be taken is a fault of the settings.
+func TestSocketBlocks(t *testing.T) {
+	r := newRig(t, nil)
+	const n = pipeline.RelayEntriesMax + 10
+	if err := r.sendLines(context.Background(), "test", bytes.Repeat([]byte("x\n"), n)); err != nil {
+		t.Fatal(err)
+	}
+	if got := len(r.loki.entries()); got != n || len(r.loki.got()) != 2 {
+		t.Errorf("got %d entries in %d pushes; want %d in 2", got, len(r.loki.got()), n)
+	}
+	cfg := DefaultConfig()
+	cfg.Pipeline.Loki.URL, cfg.LineBytesMax = r.loki.URL, cfg.InflightMax/lineClaim+1
+	if err := cfg.Validate(); err != nil {
+		t.Errorf("without sockets: got %v; want none", err)
+	}
+	cfg.ListenTCP = "127.0.0.1:0"
+	if err := cfg.Validate(); err == nil || !strings.Contains(err.Error(), "max_line") {
+		t.Errorf("got %v; want an error that names max_line", err)
+	}
+	cfg.LineBytesMax--
+	if err := cfg.Validate(); err != nil {
+		t.Errorf("at the limit: got %v; want none", err)
 	}
 }
 

@@ -23,6 +23,9 @@ const (
 	msgLinesLost = "%d bytes of lines from %s were not taken by Loki before the stop, and a socket has no way to say so: use HTTP where that matters"
 )
 
+// lineClaim is the memory that a block of lines takes on its way, for each of its bytes.
+const lineClaim = 4
+
 const (
 	// Waits between attempts to send what came by socket: its sender cannot send it again, so it waits
 	// with its connection, and the sender with it.
@@ -66,8 +69,33 @@ func (s *Server) lines(ctx context.Context, conn net.Conn) {
 	}
 }
 
-// sendLines sends a block until Loki has answered for good. When the process stops it has stopWithin left.
+// sendLines sends a block, in as many pushes as its lines need.
 func (s *Server) sendLines(ctx context.Context, from string, block []byte) error {
+	for len(block) > 0 {
+		n := lengthOfLines(block, pipeline.RelayEntriesMax)
+		if err := s.sendPush(ctx, from, block[:n:n], len(block)); err != nil {
+			return err
+		}
+		block = block[n:]
+	}
+	return nil
+}
+
+// lengthOfLines is the length of the first lines of block, at most max of them.
+func lengthOfLines(block []byte, max int) (n int) {
+	for range max {
+		end := bytes.IndexByte(block[n:], '\n') + 1
+		if end == 0 {
+			return len(block)
+		}
+		n += end
+	}
+	return n
+}
+
+// sendPush sends lines until Loki has answered for good. When the process stops it has stopWithin left;
+// left is how many bytes are lost then.
+func (s *Server) sendPush(ctx context.Context, from string, block []byte, left int) error {
 	end, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() {
@@ -80,9 +108,9 @@ func (s *Server) sendLines(ctx context.Context, from string, block []byte) error
 	defer stop()
 	c := &claim{ctx: end, from: s.inflight, wait: s.inflightWait}
 	defer c.release()
-	for c.more(int64(4*len(block))) != nil { // more waits a while itself
+	for c.more(int64(lineClaim*len(block))) != nil { // more waits a while itself
 		if end.Err() != nil {
-			s.log.Warn(fmt.Sprintf(msgLinesLost, len(block), from))
+			s.log.Warn(fmt.Sprintf(msgLinesLost, left, from))
 			return end.Err()
 		}
 	}
@@ -97,7 +125,7 @@ func (s *Server) sendLines(ctx context.Context, from string, block []byte) error
 		}
 		select {
 		case <-end.Done():
-			s.log.Warn(fmt.Sprintf(msgLinesLost, len(block), from))
+			s.log.Warn(fmt.Sprintf(msgLinesLost, left, from))
 			return end.Err()
 		case <-time.After(max(wait, retryAfter(&answer))):
 		}
