@@ -93,8 +93,9 @@ func pipeSockets(ctx context.Context, p *serve.Pipe, settings *conf.Settings, te
 		Handle: func(ctx context.Context, conn net.Conn) {
 			err := p.Copy(conn)
 			var network net.Error
+			var cut *serve.CutError
 			switch {
-			case err == nil, ctx.Err() != nil:
+			case err == nil, ctx.Err() != nil && !errors.As(err, &cut):
 			case errors.As(err, &network):
 				term.say(fmt.Sprintf("connection from %v ended: %v", conn.RemoteAddr(), err))
 			default:

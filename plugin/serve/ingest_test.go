@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -162,6 +164,91 @@ func TestSocketBlocks(t *testing.T) {
 	cfg.LineBytesMax--
 	if err := cfg.Validate(); err != nil {
 		t.Errorf("at the limit: got %v; want none", err)
+	}
+}
+
+// TestSocketsAreDrained: what a sender had written before the stop is taken, however slow Loki is, and a line that
+// the stop cuts is told.
+func TestSocketsAreDrained(t *testing.T) {
+	u := newUpstream(t)
+	reached, release := make(chan struct{}), make(chan struct{})
+	u.setAnswer(func(w http.ResponseWriter, n int) {
+		if n == 1 {
+			close(reached)
+			<-release
+		}
+		w.WriteHeader(http.StatusNoContent)
+	})
+	cfg, log := DefaultConfig(), &logBuffer{}
+	cfg.Listen, cfg.ListenTCP, cfg.Pipeline.Loki.URL = "127.0.0.1:0", "127.0.0.1:0", u.URL
+	s, err := New(cfg, slog.New(slog.NewTextHandler(log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	l, err := s.Listen(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ctx, l) }()
+	conn, err := net.Dial("tcp", s.sockets.Addrs()[0].String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close() // open until after the stop
+	_, err = io.WriteString(conn, "line 0\n")
+	<-reached
+	var rest strings.Builder
+	for i := range 5_000 {
+		fmt.Fprintf(&rest, "line %d\n", i+1)
+	}
+	_, err2 := io.WriteString(conn, rest.String()+"cut")
+	if err := errors.Join(err, err2); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	time.AfterFunc(drainFor+drainFor/4, func() { close(release) }) // the deadline of the stop is over by then
+	if err := errors.Join(<-served, s.Close()); err != nil {
+		t.Error(err)
+	}
+	got := u.entries()
+	for i, e := range got[:len(got)-1] {
+		if want := fmt.Sprintf("line %d", i); e.Line != want {
+			t.Fatalf("entry %d: got %q; want %q", i, e.Line, want)
+		}
+	}
+	if n := len(got); n != 5_002 || got[n-1].Line != "cut" || !strings.Contains(log.String(), "its last line was cut, 3 bytes were taken") {
+		t.Errorf("got %d entries, the last one %q; want 5002 and the one cut, told: %s", n, got[n-1].Line, log)
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
+// TestLineBuffers grow with what comes and shrink after it.
+func TestLineBuffers(t *testing.T) {
+	size := blockStart
+	for range 10 {
+		size = nextSize(size, size, 1<<20)
+	}
+	if size != blockFull {
+		t.Errorf("busy: got %d; want %d", size, blockFull)
+	}
+	for size = 1 << 20; ; {
+		next := nextSize(100, size, 1<<20)
+		if next == size {
+			break
+		}
+		size = next
+	}
+	if size != blockStart {
+		t.Errorf("after a long line: got %d; want %d", size, blockStart)
+	}
+	if got := nextSize(5000, 5000, 5001); got != 5001 {
+		t.Errorf("near the limit: got %d; want 5001", got)
+	}
+	if got := nextSize(64, 64, 64); got != 64 {
+		t.Errorf("at the limit: got %d; want 64", got)
 	}
 }
 

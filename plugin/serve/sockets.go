@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -64,7 +65,8 @@ func (s *Server) lines(ctx context.Context, conn net.Conn) {
 	err := readLines(conn, s.cfg.LineBytesMax, func(block []byte, _ bool) error {
 		return s.sendLines(ctx, from, bytes.Clone(block))
 	})
-	if err != nil && ctx.Err() == nil {
+	var cut *CutError
+	if err != nil && (ctx.Err() == nil || errors.As(err, &cut)) {
 		s.log.Warn(fmt.Sprintf(msgLinesEnd, from, err))
 	}
 }
