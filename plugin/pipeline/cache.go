@@ -26,6 +26,7 @@ const (
 // labelSet is one set of labels as records have it. It is immutable.
 type labelSet struct {
 	tenant string
+	owner  string // of a sender's: see RelayPush
 	// base holds at most Loki.MaxLabels labels; what a record has beyond them is in more.
 	base, more []loki.Label
 	text       string // canonical form of base

@@ -10,6 +10,7 @@ const (
 	msgDamaged    = "damaged chunk with tag %q: %v; skipped %d bytes, the records around them are delivered; with storage.keep.rejected on, Fluent Bit keeps the chunk for inspection"
 	msgPassedOn   = "a push was not taken, its sender was told so and decides: %v"
 	msgUnread     = "cannot read a push, so it was not scored: %v; Loki's own answer went to the sender, or 400 where Loki does not know the encoding"
+	msgFleet      = "streams turned strange together; several senders may share this relay, so none of them is sent this: %s"
 	msgScorePanic = "scoring failed, the records are shipped untagged; %s: %v"
 	msgLabelSets  = "more than %d label sets (max_label_sets): some are forgotten and built anew, which costs CPU but no entry; a label probably has a value that differs from line to line: make it structured_metadata"
 	msgMaskGaveUp = "the mask %q (mask_with %s) takes more than 0.1 s on a line and was left out %d times so far; after each such line it rests for 10,000: take nested repetition such as (a+)+ out of the pattern"

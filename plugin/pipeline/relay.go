@@ -7,7 +7,6 @@ import (
 	"hash/maphash"
 	"log/slog"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -34,8 +33,11 @@ type Relay struct {
 	sets   relaySets
 	memory *relayMemory
 	seed   maphash.Seed
-	// plainUntil is until when this Loki is taken for one without structured metadata, in Unix nanoseconds.
-	plainUntil atomic.Int64
+	// senders is what is known of who sends.
+	senders relaySenders
+	// fleetFrom is from when on, by the records' time, a finding about the fleet
+	// can only be about what came in this run, in Unix nanoseconds.
+	fleetFrom int64
 }
 
 // plainFor is how long a Loki that refused structured metadata is spared it.
@@ -81,6 +83,9 @@ func NewRelay(cfg Config, log *slog.Logger) (*Relay, error) {
 			return nil, err
 		}
 		r.shards = append(r.shards, p)
+		if p.Stats().Engine.Models > 0 { // of an earlier run, whoever sent them then
+			r.fleetFrom = time.Now().UnixNano() + fleetReach
+		}
 	}
 	return r, nil
 }
@@ -221,6 +226,7 @@ func (r *Relay) Stats() Stats {
 	for _, p := range r.shards[1:] {
 		s.add(p.Stats())
 	}
+	s.Engine.EventsDropped += r.senders.lost()
 	s.RetryChunks, s.RetryBytes = r.memory.size()
 	return s
 }

@@ -35,7 +35,7 @@ type relayJob struct {
 	first bool // nobody has said anything of it yet
 	said  bool // told.ready is closed
 
-	tenant  string
+	of      sender
 	decoded loki.Decoded
 	sets    []*relaySet // by stream
 }
@@ -55,7 +55,7 @@ func (j *relayJob) asItCame() bool {
 
 // read takes the push apart.
 func (j *relayJob) read() error {
-	j.tenant = cmp.Or(j.push.Send.Tenant, j.r.cfg.Loki.TenantID)
+	j.of = sender{cmp.Or(j.push.Send.Tenant, j.r.cfg.Loki.TenantID), j.push.Owner}
 	if j.asItCame() {
 		return nil
 	}
@@ -75,7 +75,7 @@ func (j *relayJob) read() error {
 	}
 	j.sets = make([]*relaySet, len(j.decoded.Streams))
 	for i := range j.decoded.Streams {
-		set, forgotten := j.r.sets.get(j.tenant, j.push.Owner, view(j.decoded.Streams[i].Labels), j.r.cfg.ModelKey)
+		set, forgotten := j.r.sets.get(j.of.tenant, j.of.owner, view(j.decoded.Streams[i].Labels), j.r.cfg.ModelKey)
 		j.sets[i] = set
 		if forgotten > 0 {
 			j.r.count(func(c *Counts) { c.LabelSetsForgotten += uint64(forgotten) })
@@ -90,6 +90,7 @@ func (j *relayJob) read() error {
 // score has every entry scored, and remembers what is to be said of them.
 func (j *relayJob) score() {
 	defer j.close()
+	j.r.senders.note(j.of)
 	var todo [relayShards]bool
 	for _, set := range j.sets {
 		todo[set.shard] = true
@@ -97,6 +98,11 @@ func (j *relayJob) score() {
 	for shard, any := range todo {
 		if any && j.r.cfg.Score {
 			j.scoreShard(shard)
+		}
+	}
+	if j.told.records > 0 {
+		for _, w := range j.r.senders.take(j.of) {
+			j.tell(w.event, w.set, j.decoded.Entries[j.told.records-1].TimeNs)
 		}
 	}
 	slices.SortFunc(j.told.marks, func(a, b relayMark) int { return cmp.Compare(a.index, b.index) })
@@ -154,19 +160,41 @@ func (j *relayJob) scoreBlock(p *Pipeline, w *work, indexes []int32) {
 			t.marks = append(t.marks, relayMark{index: indexes[i], weight: int32(weight)})
 		}
 	}
-	for i := range w.events {
-		set := w.eventLabels[i]
-		if set == nil || set.tenant != j.tenant || p.cfg.Annotate == AnnotateOff {
-			continue // another tenant must not read of it
+	if p.cfg.Annotate != AnnotateOff {
+		for i := range w.events {
+			j.event(w.events[i], w.eventLabels[i], w.items[len(w.items)-1].rec.Time)
 		}
-		e := w.events[i]
-		e.Stream, e.Verdict = strings.Clone(e.Stream), ownVerdict(e.Verdict)
-		// Loki would refuse one that is far behind, and the sender would hear of it.
-		e.Time = max(e.Time, w.items[len(w.items)-1].rec.Time-eventAgeMax)
-		t.events = append(t.events, e)
-		t.eventSets = append(t.eventSets, set)
 	}
 	w.release()
+}
+
+// event sees to a finding without a line that came up while the push was
+// scored: set is what its stream carries, nil where that is not known, and
+// latest the time of an entry. Only its own sender must read of it.
+func (j *relayJob) event(e engine.Event, set *labelSet, latest int64) {
+	e.Stream, e.Verdict = strings.Clone(e.Stream), ownVerdict(e.Verdict)
+	switch {
+	case e.Kind == engine.EventFleet:
+		if j.r.senders.alone() && e.Time >= j.r.fleetFrom {
+			j.tell(e, j.r.shards[0].shaper.unlabelled, latest)
+		} else if j.r.warns("fleet") {
+			j.r.log.Warn(fmt.Sprintf(msgFleet, e.Explanation))
+		}
+	case set == nil:
+		j.r.senders.drop()
+	case j.of == sender{set.tenant, set.owner}:
+		j.tell(e, set, latest)
+	default:
+		j.r.senders.keep(sender{set.tenant, set.owner}, e, set)
+	}
+}
+
+// tell lets a finding without a line go with the push.
+func (j *relayJob) tell(e engine.Event, set *labelSet, latest int64) {
+	// Loki would refuse one that is far behind, and the sender would hear of it.
+	e.Time = max(e.Time, latest-eventAgeMax)
+	j.told.events = append(j.told.events, e)
+	j.told.eventSets = append(j.told.eventSets, set)
 }
 
 // ownVerdict is v with strings that live as long as it.
@@ -188,7 +216,7 @@ func (j *relayJob) send(ctx context.Context) loki.Answer {
 		return j.r.forward(ctx, &f)
 	}
 	f.ContentType, f.ContentEncoding = "", ""
-	plain := time.Now().UnixNano() < j.r.plainUntil.Load()
+	plain := j.r.senders.isPlain(j.of, time.Now())
 	raw, added := j.encode(plain)
 	if len(raw) == 0 {
 		return loki.Answer{Status: http.StatusNoContent} // forward leaves all of it out
@@ -199,7 +227,7 @@ func (j *relayJob) send(ctx context.Context) loki.Answer {
 		return answer
 	}
 	// The lines matter more. Those that Loki has already it drops as repeats.
-	j.r.plainUntil.Store(time.Now().Add(plainFor).UnixNano())
+	j.r.senders.setPlain(j.of, time.Now())
 	j.r.count(func(c *Counts) { c.Stripped += uint64(added) })
 	if j.r.warns("stripped") {
 		j.r.log.Warn(msgStripped)

@@ -56,7 +56,7 @@ func (s *relaySets) get(tenant, owner, labels string, modelKey Path) (set *relay
 
 func newRelaySet(key relaySetKey, modelKey Path) *relaySet {
 	labels, ok := loki.ParseLabels(key.labels)
-	s := &relaySet{set: &labelSet{tenant: key.tenant, base: labels, text: key.labels}, opaque: !ok}
+	s := &relaySet{set: &labelSet{tenant: key.tenant, owner: key.owner, base: labels, text: key.labels}, opaque: !ok}
 	name := key.labels
 	if ok {
 		name = modelOf(labels, modelKey, key.labels)
