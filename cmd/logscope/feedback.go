@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -21,7 +22,7 @@ type feedback struct {
 	state, template, reason string
 	value, stream           string
 	variable                int
-	engine                  *engine.Engine
+	engines                 []*engine.Engine // one, or of logscope serve one for each shard
 	opinion                 engine.Opinion
 	list                    bool
 }
@@ -96,7 +97,7 @@ func (f *feedback) run(now time.Time) error {
 	if err != nil {
 		return usageError(err)
 	}
-	words, err := f.engine.Teach(word)
+	words, err := f.teach(word)
 	if err != nil {
 		return fmt.Errorf("%w; see logscope feedback --state %s list. Nothing was changed", err, f.state)
 	}
@@ -117,16 +118,42 @@ func (f *feedback) run(now time.Time) error {
 
 // open reads the state and what was said of it before.
 func (f *feedback) open() error {
-	data, err := os.ReadFile(f.state)
-	if err != nil {
-		return fmt.Errorf("cannot read the state %q: %w", f.state, cause(err))
+	words, wordsErr := pipeline.ReadFeedback(f.state)
+	for i, path := range append([]string{f.state}, pipeline.ShardFiles(f.state)...) {
+		data, err := os.ReadFile(path)
+		if i > 0 && errors.Is(err, fs.ErrNotExist) {
+			continue // only logscope serve has these
+		}
+		if err != nil {
+			return fmt.Errorf("cannot read the state %q: %w", path, cause(err))
+		}
+		e, err := engine.Open(data)
+		if err != nil {
+			return fmt.Errorf("cannot use the state %q: %w", path, err)
+		}
+		e.Merge(words)
+		f.engines = append(f.engines, e)
 	}
-	if f.engine, err = engine.Open(data); err != nil {
-		return fmt.Errorf("cannot use the state %q: %w", f.state, err)
+	return wordsErr
+}
+
+// teach returns the word as those engines enter it that know what it is about.
+func (f *feedback) teach(word engine.Feedback) (words []engine.Feedback, err error) {
+	known := false
+	for _, e := range f.engines {
+		more, failed := e.Teach(word)
+		switch {
+		case failed == nil:
+			known = true
+			words = append(words, more...)
+		case err == nil || errors.Is(err, engine.ErrUnknownTemplate):
+			err = failed // what is wrong is best told by one that knows the template
+		}
 	}
-	words, err := pipeline.ReadFeedback(f.state)
-	f.engine.Merge(words)
-	return err
+	if known {
+		return engine.MergeFeedback(words), nil
+	}
+	return nil, err
 }
 
 // word is what the flags say.
@@ -179,7 +206,10 @@ func told(w *engine.Feedback) string {
 // show lists findings and words.
 func (f *feedback) show() error {
 	w := tabwriter.NewWriter(f.term.out, 0, 0, 2, ' ', 0)
-	findings := f.engine.Told()
+	var findings []engine.Told
+	for _, e := range f.engines {
+		findings = append(findings, e.Told()...)
+	}
 	fmt.Fprintf(w, "%s remembered\n", plural(uint64(len(findings)), "finding"))
 	if len(findings) > 0 {
 		fmt.Fprintln(w, "TEMPLATE ID\tREASON\tVARIABLE\tVALUE\tTIMES\tFIRST\tLAST\tSTREAM\tTEMPLATE")
@@ -190,7 +220,7 @@ func (f *feedback) show() error {
 			t.Count, timeText(t.First), timeText(t.Last), shown(t.Stream), shown(t.Text))
 	}
 	said := 0
-	for _, word := range f.engine.Feedback() {
+	for _, word := range f.engines[0].Feedback() {
 		if word.Opinion == engine.Forgotten {
 			continue
 		}

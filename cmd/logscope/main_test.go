@@ -67,6 +67,9 @@ func stateFile(ts *testscript.TestScript, _ bool, args []string) {
 	for _, name := range []string{args[0], args[0] + ".before"} {
 		ts.Check(os.WriteFile(ts.MkAbs(name), e.Snapshot(nil), 0o600))
 	}
+	empty, err := engine.New(engine.DefaultConfig())
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".empty"), empty.Snapshot(nil), 0o600))
 }
 
 // countLines is "lines FILE N".

@@ -75,7 +75,7 @@ func NewRelay(cfg Config, log *slog.Logger) (*Relay, error) {
 	for i := range relayShards {
 		own := cfg
 		if i > 0 && cfg.StateFile != "" {
-			own.StateFile = fmt.Sprintf("%s.%d", cfg.StateFile, i)
+			own.StateFile = shardFile(cfg.StateFile, i)
 		}
 		p, err := newShard(own, log, cfg.StateFile, i > 0)
 		if err != nil {
@@ -88,6 +88,17 @@ func NewRelay(cfg Config, log *slog.Logger) (*Relay, error) {
 		}
 	}
 	return r, nil
+}
+
+// shardFile is the state file of a shard but the first, whose it is itself.
+func shardFile(stateFile string, shard int) string { return fmt.Sprintf("%s.%d", stateFile, shard) }
+
+// ShardFiles are the state files beside that of a Relay: of its other shards.
+func ShardFiles(stateFile string) (paths []string) {
+	for i := 1; i < relayShards; i++ {
+		paths = append(paths, shardFile(stateFile, i))
+	}
+	return paths
 }
 
 // Close writes the state files. Pushes under way should have been answered.
