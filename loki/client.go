@@ -107,6 +107,11 @@ func (c *Client) post(ctx context.Context, p *Push) answer {
 	if err != nil {
 		return answer{err: err}
 	}
+	return c.ask(req)
+}
+
+// ask sends a request once and reads the answer.
+func (c *Client) ask(req *http.Request) answer {
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return answer{err: withoutURL(err)}

@@ -3,7 +3,6 @@ package loki
 import (
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"strings"
 )
@@ -85,16 +84,7 @@ func (c *Client) forward(ctx context.Context, f *Forward) answer {
 	if f.Query != "" {
 		req.URL.RawQuery = strings.Trim(req.URL.RawQuery+"&"+f.Query, "&")
 	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return answer{err: withoutURL(err)}
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, answerBytesMax))
-	if err != nil && resp.StatusCode/100 != 2 {
-		return answer{err: err}
-	}
-	return answer{status: resp.StatusCode, header: resp.Header, body: string(body)}
+	return c.ask(req)
 }
 
 // TimedOut says that no answer came in time.
