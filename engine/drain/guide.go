@@ -222,10 +222,10 @@ func (gs *guides) build(g *guide, text string) {
 }
 
 // isInert says that a token has nothing in it whose reading depends on what
-// follows it: no value, no quote, no name of a month or day.
+// follows it: no value, no quote, no start of a list, no name of a month or day.
 func isInert(tok string) bool {
-	if tok == byteWord || strings.LastIndexByte(tok, '[') > strings.LastIndexByte(tok, ']') {
-		return false // what follows may say the size again, or close a list
+	if tok == byteWord {
+		return false // what follows may say the size again
 	}
 	word := 0
 	for i := 0; i <= len(tok); i++ {

@@ -140,7 +140,7 @@ func New(cfg Config) (*Miner, error) {
 
 func (m *Miner) clear() {
 	*m = Miner{cfg: m.cfg, dates: m.dates, first: none, last: none,
-		scan: scanner{user: newUserMasks(&m.cfg)}, known: map[string]int32{}, forms: map[uint64]int32{}, near: map[uint64]int32{}, sets: map[int][]*wildSet{}}
+		head: header{old: outlines{credit: outlineCredit * outlineEvery}}, scan: scanner{user: newUserMasks(&m.cfg)}, known: map[string]int32{}, forms: map[uint64]int32{}, near: map[uint64]int32{}, sets: map[int][]*wildSet{}}
 	m.dates.forget()
 }
 
