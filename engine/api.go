@@ -4,7 +4,7 @@
 // chunk, a read buffer), verdicts come out one per record, in order. The
 // engine does no I/O, reads no clock, starts no goroutine and takes no lock:
 // the same records in give the same verdicts out. An Engine must not be used
-// from two goroutines at once.
+// from two goroutines at once; with Config.Ahead it uses a second one itself, to read lines.
 package engine
 
 // Record is one log record to score. The engine keeps no reference to its

@@ -28,6 +28,9 @@ type Config struct {
 	Delimiters []string
 	// AlertBudget is how many anomalies a model may raise in an hour of its records, events included; 0: any number.
 	AlertBudget int
+	// Ahead reads the lines of long blocks on another goroutine, ahead of their scoring; verdicts are the same.
+	// Score returns when that has ended. nil: all is done by Score's caller.
+	Ahead *drain.Ahead
 	// Without is a detector to leave out, to measure what it contributes; nobody
 	// needs it otherwise.
 	Without Detector

@@ -3,6 +3,8 @@ package engine
 import (
 	"container/list"
 	"fmt"
+
+	"github.com/logscope/logscope/engine/drain"
 )
 
 const (
@@ -56,9 +58,8 @@ func (e *Engine) Score(dst []Verdict, recs []Record) []Verdict {
 		}
 		m.hold(recs[i].Line, recs[i].Raw)
 	}
-	for _, m := range e.settle {
-		m.begin()
-	}
+	defer e.release()
+	e.begin()
 	for i := range recs {
 		dst = append(dst, Verdict{})
 		v := &dst[len(dst)-1]
@@ -70,13 +71,34 @@ func (e *Engine) Score(dst []Verdict, recs []Record) []Verdict {
 			e.master.note(e, e.block[i], v.Reason, v.Time)
 		}
 	}
+	e.limitMemory()
+	return dst
+}
+
+// begin begins the block of each model. The longest one is read ahead.
+func (e *Engine) begin() {
+	longest := 0
+	for i, m := range e.settle {
+		if len(m.lines) > len(e.settle[longest].lines) {
+			longest = i
+		}
+	}
+	for i, m := range e.settle {
+		var ahead *drain.Ahead
+		if i == longest {
+			ahead = e.cfg.Ahead
+		}
+		m.begin(ahead)
+	}
+}
+
+// release lets go of the block's lines, which are the caller's again.
+func (e *Engine) release() {
 	for _, m := range e.settle {
 		m.release()
 	}
 	clear(e.block)
 	clear(e.settle)
-	e.limitMemory()
-	return dst
 }
 
 // Rescore scores the records as Score would, but learns nothing from them,

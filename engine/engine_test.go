@@ -3,6 +3,10 @@ package engine
 import (
 	"fmt"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/logscope/logscope/engine/drain"
 )
 
 // stream makes n ordinary records of one service, one per second.
@@ -38,5 +42,24 @@ func TestOneVerdictPerRecord(t *testing.T) {
 	v := e.Score(nil, []Record{{Stream: "app", Time: epoch + 3000e9, Line: []byte("ERROR cannot open journal, giving up")}})[0]
 	if !v.Anomaly || v.Reason != ReasonNovelty || v.Explanation == "" {
 		t.Errorf("got %+v; want an explained novelty", v)
+	}
+}
+
+// TestReadingAheadChangesNothing scores with lines read on another goroutine, and without.
+func TestReadingAheadChangesNothing(t *testing.T) {
+	recs := mixed(24_000)
+	want := run(t, newEngine(t), recs, 6000, nil)
+	cfg := DefaultConfig()
+	started, others := 0, 0
+	cfg.Ahead = drain.NewAhead(func(work func()) { started++; go work() }, func() bool { others++; return others%3 > 0 })
+	e, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, run(t, e, recs, 6000, nil)); diff != "" {
+		t.Errorf("verdicts differ (-read when scored +read ahead):\n%.4000s", diff)
+	}
+	if started < 4 {
+		t.Errorf("got %d blocks read ahead; want 4 or more, or this shows nothing", started)
 	}
 }

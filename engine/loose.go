@@ -115,7 +115,7 @@ func (m *model) loosen(e *Engine, share float64) {
 // prune forgets the templates that came once since the log has ceased to fall
 // into them. What is left of the block is matched only.
 func (m *model) prune() {
-	m.miner.Begin(nil, false)
+	m.miner.End()
 	highest := -1
 	m.miner.Prune(func(c *drain.Cluster) bool {
 		known := c.Index < len(m.templates) && m.templates[c.Index].Gen == c.Gen && m.templates[c.Index].Count > 0

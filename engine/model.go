@@ -86,14 +86,15 @@ func (m *model) hold(line []byte, raw bool) {
 
 // begin announces the lines held: their templates are settled before the
 // first line of a new one is answered.
-func (m *model) begin() {
+func (m *model) begin(ahead *drain.Ahead) {
 	if !m.loose.on || m.loose.probing {
-		m.miner.Begin(m.lines, m.raw)
+		m.miner.Begin(m.lines, m.raw, ahead)
 	}
 }
 
 // release lets go of the lines held: they belong to the caller.
 func (m *model) release() {
+	m.miner.End()
 	clear(m.lines)
 	m.lines = m.lines[:0]
 }

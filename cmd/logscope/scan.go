@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sort"
 	"time"
 
@@ -104,7 +105,11 @@ type scanner struct {
 }
 
 func newScanner(settings *conf.Settings, term terminal, size int64) (*scanner, error) {
-	e, err := engine.New(settings.Pipeline.Engine)
+	cfg := settings.Pipeline.Engine
+	if runtime.GOMAXPROCS(0) > 1 {
+		cfg.Ahead = drain.NewAhead(func(work func()) { go work() }, nil)
+	}
+	e, err := engine.New(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("cannot start the engine: %w", err)
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// reading is all that a Miner finds in a line before it looks for a template.
-type reading struct {
+// seen is all that a Miner finds in a line before it looks for a template.
+type seen struct {
 	Skeleton, Message string
 	Tokens            []string
 	Params            []param
@@ -20,21 +20,20 @@ type reading struct {
 	Hosts             [8]uint64
 }
 
-// readings reads the line with m's guides and outlines, and without.
-func readings(m *Miner, line []byte, raw bool) (guessed, read reading) {
+// seenIn reads the line with m's guides and outlines, and without.
+func seenIn(m *Miner, line []byte, raw bool) (guessed, read seen) {
 	bare := *m
-	bare.guides, bare.head.old, bare.scan, bare.params = nil, outlines{}, scanner{}, nil
+	bare.guides, bare.head.old, bare.scan, bare.own = nil, outlines{}, scanner{}, reading{}
 	// Guess whether it pays or not.
 	m.head.old.trial, m.head.old.credit = trial{}, outlineCredit*outlineEvery
 	if m.guides != nil {
 		m.guides.trial, m.guides.credit = trial{}, guideCredit*guideEvery
 	}
-	var out Line
-	take := func(m *Miner) reading {
-		m.read(&out, line, raw)
-		s := &m.scan
-		r := reading{Skeleton: string(s.skel), Message: string(out.Message), Params: paramsOf(s.params), Time: out.Time, Level: out.Level, Hosts: m.head.hosts}
-		for _, t := range s.toks {
+	take := func(m *Miner) seen {
+		got := &m.own
+		m.read(got, line, raw)
+		r := seen{Skeleton: string(got.skel), Message: string(got.message), Params: paramsOf(got.params), Time: got.time, Level: got.level, Hosts: m.head.hosts}
+		for _, t := range got.toks {
 			r.Tokens = append(r.Tokens, fmt.Sprint(t))
 		}
 		for i := range r.Params {
@@ -85,7 +84,7 @@ func TestGuesses(t *testing.T) {
 	guided, recalled := 0, 0
 	for n, line := range lines {
 		for range 4 {
-			got, want := readings(m, line, false)
+			got, want := seenIn(m, line, false)
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Fatalf("line %d, %q: -read, +guessed:\n%s", n, line, diff)
 			}
@@ -150,7 +149,7 @@ func FuzzGuesses(f *testing.F) {
 		m := newMiner(t, Config{ClustersMax: 64, BytesMax: 1 << 20})
 		var out Line
 		for _, line := range bytes.Split(data, []byte("\n")) {
-			got, want := readings(m, line, false)
+			got, want := seenIn(m, line, false)
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Fatalf("%q: -read, +guessed:\n%s", line, diff)
 			}

@@ -166,33 +166,23 @@ func (s *scanner) take(g *guide, r *run, i, end int) int {
 	return end
 }
 
-// guide enters a guide for the skeleton of the line that was scanned last.
-func (m *Miner) guide(message []byte, at int32) {
-	gs := m.guides
-	if gs == nil {
-		gs = &guides{credit: guideCredit * guideEvery}
-		m.guides = gs
-	}
+// learn enters a guide for a skeleton.
+func (gs *guides) learn(a *ask) {
 	if gs.credit++; gs.credit < guideEvery {
 		return
 	}
-	text := m.skeletons[at].text
-	n := m.scan.set
-	if i := skipSpaces(message, 0); i+8 > len(message) || len(text) < 8 || string(message[i:i+8]) != text[:8] {
-		n = 0 // it starts with a value
-	}
-	set := &gs.sets[n]
+	set := &gs.sets[a.set]
 	for k := range set {
-		if set[k].text == text {
-			set[k].at = at
+		if set[k].text == a.text {
+			set[k].at = a.at
 			return
 		}
 	}
 	gs.credit -= guideEvery
 	last := set[guideWays-1]
 	copy(set[1:], set[:guideWays-1])
-	last.at = at
-	gs.build(&last, text)
+	last.at = a.at
+	gs.build(&last, a.text)
 	set[0] = last
 }
 

@@ -62,10 +62,12 @@ type skeleton struct {
 
 // Miner learns the templates of one stream.
 type Miner struct {
-	cfg   Config
-	scan  scanner
-	head  header
-	dates dates
+	cfg Config
+	lexer
+	own   reading // of a line that was not read ahead
+	notes notes
+	lent  *Ahead // of Begin
+	ahead *Ahead // reads the block at hand; nil: nobody does
 
 	known     map[string]int32 // skeleton text to skeletons
 	skeletons []skeleton
@@ -81,8 +83,6 @@ type Miner struct {
 	near     map[uint64]int32   // neighbourhood to its first cluster
 	sets     map[int][]*wildSet // token count to the sets of variable positions in use
 	aliases  aliases
-
-	guides *guides
 
 	block    [][]byte // of Begin, what is left of it
 	blockRaw bool
@@ -133,25 +133,21 @@ func New(cfg Config) (*Miner, error) {
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-	m := &Miner{cfg: cfg, dates: d}
+	m := &Miner{cfg: cfg, lexer: lexer{dates: d}}
 	m.clear()
 	return m, nil
 }
 
 func (m *Miner) clear() {
-	*m = Miner{cfg: m.cfg, dates: m.dates, first: none, last: none,
-		head: header{old: outlines{credit: outlineCredit * outlineEvery}}, scan: scanner{user: newUserMasks(&m.cfg)}, known: map[string]int32{}, forms: map[uint64]int32{}, near: map[uint64]int32{}, sets: map[int][]*wildSet{}}
-	m.dates.forget()
+	*m = Miner{cfg: m.cfg, lexer: newLexer(&m.cfg, m.dates), first: none, last: none,
+		known: map[string]int32{}, forms: map[uint64]int32{}, near: map[uint64]int32{}, sets: map[int][]*wildSet{}}
 }
 
 // Parse learns the line and counts it.
 func (m *Miner) Parse(out *Line, line []byte, raw bool) {
-	m.read(out, line, raw)
-	if !raw || m.scan.timed {
-		out.Time = m.dates.settle(out.Time)
-	}
-	m.advance(line)
-	at, ok := m.lookup(out.Message)
+	r := m.next(line, raw)
+	r.tell(out)
+	at, ok := m.lookup(r)
 	var c *cluster
 	if ok {
 		s := &m.skeletons[at]
@@ -159,118 +155,144 @@ func (m *Miner) Parse(out *Line, line []byte, raw bool) {
 		c = m.clusters[s.cluster]
 		m.touch(c)
 	} else {
-		c = m.learnNow(out, line, raw)
+		r, c = m.learnNow(r, line, raw)
+	}
+	if m.ahead == nil {
+		m.heed(&m.notes)
 	}
 	out.New = c.Count == 0
 	c.Count++
-	m.finish(out, c)
+	m.finish(out, c, r)
 }
 
-// lookup finds the skeleton that was scanned: the guessed one, or by its text.
-func (m *Miner) lookup(message []byte) (at int32, ok bool) {
-	s := &m.scan
-	if !s.plain {
-		at, ok = m.known[string(s.skel)]
-		return at, ok
-	}
-	if s.guides != nil {
-		if g := &s.guides[s.way]; g.text == string(s.skel) && len(s.skel) > 0 && m.skeletons[g.at].text == g.text {
-			m.guides.trial.note(true)
-			return g.at, true
+// next is what the line gave: of those read ahead, or read now.
+func (m *Miner) next(line []byte, raw bool) *reading {
+	m.advance(line)
+	if m.ahead != nil {
+		if m.ahead.expects(line, raw) {
+			return m.ahead.next(&m.notes)
 		}
+		m.halt()
 	}
-	if at, ok = m.known[string(s.skel)]; ok {
-		m.guide(message, at)
-		m.guides.trial.note(false)
+	m.read(&m.own, line, raw)
+	return &m.own
+}
+
+// lookup finds the skeleton that was read: the guessed one, or by its text.
+func (m *Miner) lookup(r *reading) (at int32, ok bool) {
+	if r.guess != "" && m.skeletons[r.at].text == r.guess {
+		m.notes.right++
+		return r.at, true
+	}
+	if at, ok = m.known[string(r.skel)]; ok && r.plain {
+		m.notes.ask(r, m.skeletons[at].text, at)
 	}
 	return at, ok
 }
 
-// learnNow learns the scanned line, whose skeleton is not known, and with it
-// what is left of the block if it founds a template.
-func (m *Miner) learnNow(out *Line, line []byte, raw bool) *cluster {
+// learnNow learns the line, whose skeleton is not known, and with it what is
+// left of the block if it founds a template. Then the line is read again, as
+// more is known of its header.
+func (m *Miner) learnNow(r *reading, line []byte, raw bool) (*reading, *cluster) {
 	m.batch++
-	m.learn(m.scan.skel)
+	m.learn(r.skel)
 	if len(m.fresh) > 0 && len(m.block) > 0 {
 		rest := m.block
 		m.block = nil
+		m.halt()
 		m.settleLines(rest, m.blockRaw)
-		message, level, when := out.Message, out.Level, out.Time
-		m.read(out, line, raw)
-		out.Message, out.Level, out.Time = message, level, when
+		r = &m.own
+		m.read(r, line, raw)
+		m.begin(rest)
 	} else {
 		m.settle(true)
 	}
-	if at, ok := m.known[string(m.scan.skel)]; ok {
-		return m.clusters[m.skeletons[at].cluster]
+	if at, ok := m.known[string(r.skel)]; ok {
+		return r, m.clusters[m.skeletons[at].cluster]
 	}
 	// The rest of the block drove it out again.
 	m.batch++
-	c := m.learn(m.scan.skel)
+	c := m.learn(r.skel)
 	m.settle(true)
 	if !c.live {
-		c = m.clusters[m.skeletons[m.known[string(m.scan.skel)]].cluster]
+		c = m.clusters[m.skeletons[m.known[string(r.skel)]].cluster]
 	}
-	return c
+	return r, c
 }
 
 // Begin is Settle put off: nothing is read twice unless it must be. When a
 // line of the block founds a template, the rest of the block is settled before
 // that line is answered; a block of known templates is parsed in one pass. The
-// lines are to be parsed next and in order, and must not change until then;
-// the Miner keeps no reference to them after the last, or after a Parse of
-// another line.
-func (m *Miner) Begin(lines [][]byte, raw bool) { m.block, m.blockRaw = lines, raw }
+// lines are to be parsed next and in order, and must not change until End. A
+// long block is read by ahead, unless that is nil; what Parse finds is the same.
+func (m *Miner) Begin(lines [][]byte, raw bool, ahead *Ahead) {
+	m.End()
+	m.block, m.blockRaw, m.lent = lines, raw, ahead
+	m.begin(lines)
+}
+
+// End ends the block of Begin, however far it was parsed. Neither the Miner nor
+// its Ahead keep a reference to the lines.
+func (m *Miner) End() {
+	m.halt()
+	m.heed(&m.notes)
+	if m.lent != nil {
+		m.lent.forget()
+	}
+	m.lent, m.block = nil, nil
+	m.own.forget()
+	m.lexer.forget()
+}
 
 // advance takes the line off the block.
 func (m *Miner) advance(line []byte) {
-	if len(m.block) == 0 {
-		return
-	}
-	next := m.block[0]
-	if len(next) != len(line) || len(line) > 0 && &next[0] != &line[0] {
-		m.block = nil
-		return
-	}
-	if m.block = m.block[1:]; len(m.block) == 0 {
+	if len(m.block) > 0 && same(m.block[0], line) {
+		m.block = m.block[1:]
+	} else {
 		m.block = nil
 	}
 }
 
+// same says that a and b are the same bytes in memory.
+func same(a, b []byte) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
+}
+
 // Match parses the line and learns nothing; Cluster is nil where no template fits.
 func (m *Miner) Match(out *Line, line []byte, raw bool) {
-	hosts, hostN, timeAt := m.head.hosts, m.head.hostN, m.head.timeAt
-	m.read(out, line, raw)
-	if m.head.hostN != hostN {
-		m.head.old.all = m.head.old.all[:0]
-	}
-	m.head.hosts, m.head.hostN, m.head.timeAt = hosts, hostN, timeAt
-	if at, ok := m.known[string(m.scan.skel)]; ok {
-		m.finish(out, m.clusters[m.skeletons[at].cluster])
+	m.halt()
+	before := m.state()
+	r := &m.own
+	m.read(r, line, raw)
+	m.restore(&before)
+	r.tell(out)
+	if at, ok := m.known[string(r.skel)]; ok {
+		m.finish(out, m.clusters[m.skeletons[at].cluster], r)
 		return
 	}
-	m.work.set(m.scan.skel)
+	m.work.set(r.skel)
 	if c := m.find(&m.work); c != nil {
-		m.finish(out, c)
+		m.finish(out, c, r)
 		return
 	}
-	out.Params = m.scan.params
+	out.Params = r.params
 }
 
 // Settle learns the templates of a block before its lines are parsed; it
 // counts nothing. The clusters do not depend on the order of the lines as long
 // as the block's new templates fit into the limits.
 func (m *Miner) Settle(lines [][]byte, raw bool) {
+	m.End()
 	m.batch++
-	m.block = nil
 	m.settleLines(lines, raw)
 }
 
 func (m *Miner) settleLines(lines [][]byte, raw bool) {
-	var out Line
+	last := m.dates.last // is told by lines that are parsed
 	for _, line := range lines {
-		m.read(&out, line, raw)
-		if at, ok := m.known[string(m.scan.skel)]; ok {
+		r := &m.own
+		m.read(r, line, raw)
+		if at, ok := m.known[string(r.skel)]; ok {
 			m.skeletons[at].used = true
 			c := m.clusters[m.skeletons[at].cluster]
 			c.batch = m.batch
@@ -281,66 +303,42 @@ func (m *Miner) settleLines(lines [][]byte, raw bool) {
 			m.settle(false)
 			m.batch++
 		}
-		m.learn(m.scan.skel)
+		m.learn(r.skel)
 	}
+	m.dates.last = last
 	m.settle(false)
 }
 
-// read recognises the header and scans the message.
-func (m *Miner) read(out *Line, line []byte, raw bool) {
-	*out = Line{Message: line}
-	forced := 0
-	if !raw {
-		m.head.read(line, &m.dates.layout)
-		out.Message, out.Level, forced = line[m.head.end:], m.head.level, m.head.forced
-		if m.head.timed {
-			out.Time = m.dates.resolve(&m.head.stamp)
-		}
-	}
-	s := &m.scan
-	s.scan(out.Message, forced, m.guides)
-	if s.level != NoLevel {
-		out.Level = s.level
-	}
-	if s.timed {
-		out.Time = m.dates.resolve(&s.time)
-	}
-	if s.texted {
-		out.Message = out.Message[s.text0:s.text1]
-	}
-}
-
 // finish fills in the cluster and the values at its wild positions.
-func (m *Miner) finish(out *Line, c *cluster) {
-	out.Cluster, out.Params = &c.Cluster, m.scan.params
+func (m *Miner) finish(out *Line, c *cluster, r *reading) {
+	out.Cluster, out.Params = &c.Cluster, r.params
 	if len(c.wild) == 0 {
 		return
 	}
-	s := &m.scan
 	params, from := m.params[:0], 0
 	for _, w := range c.wild {
-		t := &s.toks[w]
-		params = append(params, s.params[from:t.par0]...)
+		t := &r.toks[w]
+		params = append(params, r.params[from:t.par0]...)
 		from = int(t.par1)
-		params = append(params, s.wildParam(t))
+		params = append(params, r.wildParam(t))
 	}
-	m.params = append(params, s.params[from:]...)
+	m.params = append(params, r.params[from:]...)
 	out.Params = m.params
 }
 
 // wildParam is the value of a token that varies as a whole.
-func (s *scanner) wildParam(t *token) Param {
-	text := s.skel[t.skel0:t.skel1]
+func (r *reading) wildParam(t *token) Param {
+	text := r.skel[t.skel0:t.skel1]
 	pre, suf := shapeOf(text)
 	if t.par1-t.par0 == 1 && len(text)-pre-suf == 1 && text[pre] == mark {
-		return s.params[t.par0]
+		return r.params[t.par0]
 	}
-	v := s.line[t.line0:t.line1]
+	v := r.line[t.line0:t.line1]
 	v = v[pre : len(v)-suf : len(v)-suf]
 	kind, num := kindOf(v)
 	p := Param{Value: v, Kind: kind, Num: num}
 	if pre > 1 && (text[pre-1] == '=' || text[pre-1] == ':') {
-		p.Key = s.line[t.line0 : int(t.line0)+pre-1]
+		p.Key = r.line[t.line0 : int(t.line0)+pre-1]
 	}
 	if math.IsNaN(num) && len(v) == 0 {
 		p.Kind = Word

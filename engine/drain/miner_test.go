@@ -160,7 +160,7 @@ func TestSettled(t *testing.T) {
 		block := lines(rapid.SliceOfN(rapid.Custom(wordLine), 1, 200).Draw(t, "block")...)
 		settled, begun := newMiner(t, Config{}), newMiner(t, Config{})
 		settled.Settle(block, true)
-		begun.Begin(block, true)
+		begun.Begin(block, true, nil)
 		first, again := templatesOf(settled, block), templatesOf(settled, block)
 		if diff := cmp.Diff(first, again); diff != "" {
 			t.Fatalf("templates changed: %s", diff)
@@ -169,7 +169,7 @@ func TestSettled(t *testing.T) {
 			t.Fatalf("Begin gives other templates than Settle in an empty Miner: %s", diff)
 		}
 		next := lines(rapid.SliceOfN(rapid.Custom(wordLine), 1, 100).Draw(t, "next")...)
-		begun.Begin(next, true)
+		begun.Begin(next, true, nil)
 		for i, text := range templatesOf(begun, next) {
 			var out Line
 			if begun.Match(&out, next[i], true); out.Cluster == nil {
@@ -177,7 +177,8 @@ func TestSettled(t *testing.T) {
 			}
 		}
 		begun.validate(t)
-		if begun.block != nil {
+		begun.End()
+		if begun.block != nil || begun.own.line != nil {
 			t.Fatal("the Miner keeps the block")
 		}
 	})

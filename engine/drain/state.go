@@ -100,7 +100,7 @@ func appendInts(dst []byte, v []int32) []byte {
 // ReadState replaces the learned state by the one at the start of data and
 // returns what follows it. After an error the Miner is as it was.
 func (m *Miner) ReadState(data []byte) (rest []byte, err error) {
-	fresh := &Miner{cfg: m.cfg, dates: m.dates}
+	fresh := &Miner{cfg: m.cfg, lexer: lexer{dates: m.dates}}
 	fresh.clear()
 	r := reader{data: data}
 	fresh.readState(&r)

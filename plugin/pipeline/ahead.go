@@ -5,54 +5,72 @@ import (
 )
 
 // Most blocks have no anomaly, and their records are encoded as they would be without scoring. So a
-// chunk's first block is encoded on another goroutine while it is scored, which takes four times as
-// long. Where an anomaly turns up after all the batch begins anew: the bytes are the same, whichever way.
+// chunk's first block is encoded in the moments in which its scoring waits: for the engine, which another
+// worker has, and for lines, which are read on another goroutine. Where an anomaly turns up after all the
+// batch begins anew: the bytes are the same, whichever way.
 
-// aheadRecords is the smallest block that is worth a goroutine.
-const aheadRecords = 256
+const (
+	// aheadRecords is the smallest block that this is done with.
+	aheadRecords = 256
+	// aheadStep is how many records are encoded before it is looked whether scoring can go on: some 20 us.
+	aheadStep = 32
+)
+
+// encoding is the block at hand being appended to the batch, as if none of its records were an anomaly.
+type encoding struct {
+	p      *Pipeline
+	w      *work
+	batch  *loki.Batch
+	last   bool // nothing will follow but events
+	next   int
+	ended  bool
+	failed bool
+}
 
 // scoreAndEncode scores the block at hand and appends its entries to the batch. first: nothing is in it,
 // last: nothing will follow but events.
 func (p *Pipeline) scoreAndEncode(w *work, batch *loki.Batch, seen, first, last bool) {
 	if !first || seen || w.flagged || !p.cfg.Score || p.cfg.Forward != ForwardAll || len(w.items) < aheadRecords {
-		p.score(w, seen)
+		p.score(w, seen, nil)
 		w.flagged = w.anyFlagged()
 		p.encode(w, batch)
 		return
 	}
-	encoded := p.scoreEncoding(w, batch, last)
-	if w.flagged = w.anyFlagged(); encoded && !w.flagged && !(last && len(w.events) > 0) {
-		p.encodeEvents(w, batch)
-		return
+	e := &encoding{p: p, w: w, batch: batch, last: last}
+	p.score(w, false, e.step)
+	if w.flagged = w.anyFlagged(); !w.flagged && !(last && len(w.events) > 0) {
+		for e.step() {
+		}
+		if !e.failed {
+			p.encodeEvents(w, batch)
+			return
+		}
 	}
 	batch.Restart()
 	w.cache.last.target, w.cache.last.set = nil, nil
 	p.encode(w, batch)
 }
 
-// scoreEncoding scores the block at hand and meanwhile appends its records to the batch, as if none
-// were an anomaly. It says whether that came to its end.
-func (p *Pipeline) scoreEncoding(w *work, batch *loki.Batch, last bool) (encoded bool) {
-	done := make(chan bool, 1)
-	go func() { done <- p.encodeAhead(w, batch, last) }()
-	defer func() { encoded = <-done }() // w is the other's, too, until then
-	p.score(w, false)
-	return
-}
-
-// encodeAhead appends the block's records to the batch. It reads nothing that scoring writes. What
-// panics here will again when it is encoded anew, where it is caught and told.
-func (p *Pipeline) encodeAhead(w *work, batch *loki.Batch, last bool) (encoded bool) {
+// step encodes a few records more; false: there are none. What panics here will again when the block is
+// encoded anew, where it is caught and told.
+func (e *encoding) step() bool {
+	if e.ended {
+		return false
+	}
 	defer func() {
 		if r := recover(); r != nil {
-			encoded = false
+			e.ended, e.failed = true, true
 		}
 	}()
-	for i := range w.items {
-		p.encodeRecord(w, batch, &w.items[i], nil, 1)
+	to := min(e.next+aheadStep, len(e.w.items))
+	for ; e.next < to; e.next++ {
+		e.p.encodeRecord(e.w, e.batch, &e.w.items[e.next], nil, 1)
 	}
-	if last {
-		batch.Cut()
+	if e.next == len(e.w.items) {
+		if e.last {
+			e.batch.Cut()
+		}
+		e.ended = true
 	}
 	return true
 }

@@ -62,16 +62,20 @@ func TestEncodingAheadChangesNoByte(t *testing.T) {
 	}
 }
 
-// TestPanicInEncodingAheadIsContained: on a goroutine of its own it would end Fluent Bit.
+// TestPanicInEncodingAheadIsContained: it must not be taken for one in scoring.
 func TestPanicInEncodingAheadIsContained(t *testing.T) {
 	p, _ := start(t, sink.New(t), nil)
 	w := p.takeWork()
 	w.begin(lines(t, normal(1000)...))
 	p.decode(w, "app", &pending{})
-	if p.scoreEncoding(w, nil, true) { // no batch
+	e := &encoding{p: p, w: w, last: true} // no batch
+	p.score(w, false, e.step)
+	for e.step() {
+	}
+	if !e.failed {
 		t.Error("got it done; want it to say that it was not")
 	}
-	if len(w.verdicts) != 1000 {
-		t.Errorf("got %d verdicts; want 1000: scoring goes on", len(w.verdicts))
+	if len(w.verdicts) != 1000 || p.Stats().Panics != 0 {
+		t.Errorf("got %d verdicts, %d panics; want 1000: scoring goes on", len(w.verdicts), p.Stats().Panics)
 	}
 }

@@ -44,7 +44,7 @@ func (p *Pipeline) Judge(stream string, line []byte) (engine.Verdict, error) {
 		return engine.Verdict{}, ErrNoScoring
 	}
 	w := &work{recs: []engine.Record{{Stream: stream, Line: line}}}
-	if _, err := p.scoreBlock(w, true); err != nil {
+	if _, err := p.scoreBlock(w, true, nil); err != nil {
 		p.count(func(c *Counts) { c.Panics++ })
 		return engine.Verdict{}, err
 	}

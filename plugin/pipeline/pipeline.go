@@ -8,12 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/logscope/logscope/engine"
+	"github.com/logscope/logscope/engine/drain"
 	"github.com/logscope/logscope/loki"
 )
 
@@ -42,11 +44,13 @@ type Pipeline struct {
 	closing sync.Once
 	closed  error // what Close came to
 
-	// scoring guards the engine, panics and labelsOf; it is held while a block is scored. mu guards memory,
+	// scoring guards the engine, panics, meanwhile and labelsOf; it is held while a block is scored. mu guards memory,
 	// counts, free, adopted and left, and is held for moments only. Neither is taken while the other is held.
 	scoring sync.Mutex
 	engine  *engine.Engine
 	panics  int // of scoring, in a row
+	// meanwhile does other work of the flush whose block is scored.
+	meanwhile func() bool
 	// labelsOf is the label set that a model's records had last: its events carry it.
 	labelsOf map[string]*labelSet
 
@@ -110,8 +114,11 @@ func newShard(cfg Config, log *slog.Logger, wordsOf string, second bool) (*Pipel
 		second:   second,
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
+	if runtime.GOMAXPROCS(0) > 1 {
+		p.cfg.Engine.Ahead = drain.NewAhead(func(work func()) { go work() }, func() bool { return p.meanwhile != nil && p.meanwhile() })
+	}
 	if cfg.Score {
-		if p.engine, err = engine.New(cfg.Engine); err != nil {
+		if p.engine, err = engine.New(p.cfg.Engine); err != nil {
 			return nil, fmt.Errorf("cannot start the engine: %w", err)
 		}
 	}

@@ -146,7 +146,7 @@ func (j *relayJob) scoreShard(shard int) {
 
 // scoreBlock scores the items of w; indexes are those of their entries.
 func (j *relayJob) scoreBlock(p *Pipeline, w *work, indexes []int32) {
-	p.score(w, false)
+	p.score(w, false, nil)
 	t := j.told
 	for i := range w.verdicts {
 		v := &w.verdicts[i]

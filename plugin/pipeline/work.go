@@ -223,7 +223,8 @@ func (p *Pipeline) resync(w *work, cause error, tag string, pd *pending) bool {
 
 // score fills w.verdicts and w.events. If scoring panics, both stay empty and
 // the records go out untagged. Of a chunk seen before, verdicts only serve to choose what to forward.
-func (p *Pipeline) score(w *work, seen bool) {
+// meanwhile, if not nil, does some other work while scoring waits, and says whether there was any.
+func (p *Pipeline) score(w *work, seen bool, meanwhile func() bool) {
 	if !p.cfg.Score || len(w.items) == 0 || seen && p.cfg.Forward == ForwardAll {
 		return
 	}
@@ -231,7 +232,7 @@ func (p *Pipeline) score(w *work, seen bool) {
 		it := &w.items[i]
 		w.recs = append(w.recs, engine.Record{Stream: it.stream, Time: it.rec.Time, Line: it.message})
 	}
-	took, err := p.scoreBlock(w, seen)
+	took, err := p.scoreBlock(w, seen, meanwhile)
 	if err != nil {
 		p.count(func(c *Counts) { c.Panics++; c.Unscored += uint64(len(w.items)) })
 		return
@@ -246,9 +247,15 @@ func (p *Pipeline) score(w *work, seen bool) {
 }
 
 // scoreBlock scores w.recs, one block of the pipeline at a time. took is without the wait for others.
-func (p *Pipeline) scoreBlock(w *work, seen bool) (took time.Duration, err error) {
-	p.scoring.Lock()
+func (p *Pipeline) scoreBlock(w *work, seen bool, meanwhile func() bool) (took time.Duration, err error) {
+	for !p.scoring.TryLock() {
+		if meanwhile == nil || !meanwhile() {
+			p.scoring.Lock()
+			break
+		}
+	}
 	defer p.scoring.Unlock()
+	p.meanwhile = meanwhile
 	started := time.Now()
 	defer func() {
 		r := recover()

@@ -79,7 +79,7 @@ func (c *parser) take(s *set, from, to int) {
 		c.held[s.streams[i]] = append(c.held[s.streams[i]], s.lines[i])
 	}
 	for stream, lines := range c.held {
-		c.miner(stream).Begin(lines, false)
+		c.miner(stream).Begin(lines, false, nil)
 	}
 	for i := from; i < to; i++ {
 		if c.miners[s.streams[i]].Parse(&c.out, s.lines[i], false); c.out.Cluster == nil {
@@ -87,6 +87,7 @@ func (c *parser) take(s *set, from, to int) {
 		}
 	}
 	for stream, lines := range c.held {
+		c.miners[stream].End()
 		c.held[stream] = lines[:0]
 	}
 }
