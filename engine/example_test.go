@@ -35,7 +35,7 @@ func Example() {
 	}
 	// Output:
 	// 0.00 false ""
-	// 0.73 true "parameter"
+	// 0.72 true "parameter"
 	//    variable 2 is "9120 ms", 164 times the median; of 4,001 values before, nine in ten were up to 66.8 ms and the highest was 69 ms.
 	// 0.70 true "novelty"
 	//    first line like this in 4,003 records; about one in 8,000 is of a new kind. Read the line: nobody has seen its like here.

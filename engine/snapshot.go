@@ -16,7 +16,7 @@ import (
 //
 //	offset  size  what
 //	0       8     "LOGSCOPE", the magic
-//	8       4     version, 12
+//	8       4     version, 14
 //	12      8     length n of the payload
 //	20      n     payload
 //	20+n    8     xxhash64 of all bytes before
@@ -69,7 +69,7 @@ import (
 // before it allocates.
 const (
 	snapshotMagic   = "LOGSCOPE"
-	snapshotVersion = 13
+	snapshotVersion = 14
 	snapshotHeader  = 20
 	snapshotSum     = 8
 	// streamMax bounds the name of a stream in a snapshot.

@@ -98,7 +98,7 @@ func TestGaps(t *testing.T) {
 func TestNumericAgainstLogNormal(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	for _, sigma := range []float64{0.1, 0.35, 1} {
-		var m Numeric
+		m := NewNumeric()
 		for range 3000 {
 			m.Learn(math.Exp(4 + sigma*rng.NormFloat64()))
 		}
@@ -116,6 +116,44 @@ func TestNumericAgainstLogNormal(t *testing.T) {
 		}
 		if s := m.Surprise(math.Exp(4)); s != 0 {
 			t.Errorf("got surprise %v for the median", s)
+		}
+	}
+}
+
+// TestYoungTailsClaimNoMoreThanTheyMay asks distributions known from few values
+// about one more: what is claimed to be one in 150 or 1,100 must not come far
+// more often. The tail of Pareto's law is the one that is fitted; the others'
+// are thinner.
+func TestYoungTailsClaimNoMoreThanTheyMay(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	draws := map[string]func() float64{
+		"log-normal":  func() float64 { return 50 * math.Exp(0.4*rng.NormFloat64()) },
+		"exponential": func() float64 { return 50 * rng.ExpFloat64() },
+		"Pareto":      func() float64 { return 50 * math.Exp(0.5*rng.ExpFloat64()) },
+	}
+	const trials = 60_000
+	for what, draw := range draws {
+		for _, known := range []int{30, 60, 200} {
+			var rare, rarer float64
+			for range trials / 30 {
+				m := NewNumeric()
+				for range known {
+					m.Learn(draw())
+				}
+				for range 30 {
+					switch s := m.Surprise(draw()); {
+					case s >= 7:
+						rarer++
+						fallthrough
+					case s >= 5:
+						rare++
+					}
+				}
+			}
+			if rare > 1.5*trials*math.Exp(-5) || rarer > 1.5*trials*math.Exp(-7) {
+				t.Errorf("%s, %d values: got claims of 5 and 7 nats for one value in %.0f and %.0f; want hardly more than in 150 and 1,100",
+					what, known, trials/rare, trials/rarer)
+			}
 		}
 	}
 }

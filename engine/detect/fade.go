@@ -7,10 +7,6 @@ const fadeRounds = 2
 // gapsFaded is how many gaps the mean stands for after a change.
 const gapsFaded = gapsMemory / 4
 
-// numericDoubt is how many values after a change have a tail twice as thick: all
-// of them may have grown, and the first ones must not be told one by one.
-const numericDoubt = 4
-
 // Fade lets what was learned weigh less than what will be: the log has changed.
 // Words and networks known, calibrations and what is told already stay.
 func (t *Template) Fade() {
@@ -32,9 +28,9 @@ func (r *Rate) fade() {
 	}
 }
 
-// fade halves the counts; the tail is fitted anew.
+// fade halves the counts; the tail is fitted anew, and uncertain until it has been seen again.
 func (m *Numeric) fade() {
-	m.doubt = numericDoubt
+	m.since = 0
 	for i := 0; i < fadeRounds && m.hist.Count() >= 4*numericLeast; i++ {
 		m.hist.Halve() // enough are left to go on testing
 	}

@@ -11,7 +11,7 @@ import (
 func TestFadedNumbersFollowFourTimesAsFast(t *testing.T) {
 	follow := func(fade bool) (values int) {
 		rng := rand.New(rand.NewPCG(1, 2))
-		var m Numeric
+		m := NewNumeric()
 		for range 2000 {
 			m.Learn(100 * math.Exp(0.3*rng.NormFloat64()))
 		}
@@ -56,5 +56,26 @@ func TestFadeKeepsWhatIsUsual(t *testing.T) {
 	}
 	if _, u, _ := x.Rate.Count(); u > 0.5 {
 		t.Errorf("got %v a minute after two hours of 0.3; want that", u)
+	}
+}
+
+// TestFadedTailsAreUncertain: right after a change, a value is less surprising
+// than before by half, and as surprising as ever once the tail was seen again.
+func TestFadedTailsAreUncertain(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	m := NewNumeric()
+	learn := func(n int) {
+		for range n {
+			m.Learn(100 * math.Exp(0.3*rng.NormFloat64()))
+		}
+	}
+	learn(4000)
+	before := m.Surprise(1000)
+	m.fade()
+	faded := m.Surprise(1000)
+	learn(1500)
+	after := m.Surprise(1000)
+	if faded > before/2 || faded < before/4 || math.Abs(after-before) > before/4 {
+		t.Errorf("got surprises %.1f before the change, %.1f right after it, %.1f in the end; want half or less, and the first again", before, faded, after)
 	}
 }

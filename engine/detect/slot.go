@@ -125,7 +125,7 @@ func (s *Params) learnNumber(t *Slot, v float64) {
 	}
 	t.last = v
 	if t.number == nil {
-		t.number = new(Numeric)
+		t.number = NewNumeric()
 	}
 	if !t.counter() {
 		s.numbers.Learn(t.number.Surprise(v))
@@ -244,7 +244,7 @@ func (t *Slot) Sync(c *sketch.Codec) {
 	has := t.number != nil
 	if c.Bool(&has); has {
 		if t.number == nil {
-			t.number = new(Numeric)
+			t.number = NewNumeric()
 		}
 		t.number.Sync(c)
 	}
