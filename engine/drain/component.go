@@ -164,7 +164,7 @@ func (h *header) named(name []byte, end int) bool {
 }
 
 func (h *header) learnHost() {
-	if !h.knowsHost() {
+	if h.host != 0 && !h.knowsHost() {
 		h.hosts[h.hostN%len(h.hosts)] = h.host
 		h.hostN++
 		h.old.all = h.old.all[:0] // they were read without this one

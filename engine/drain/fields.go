@@ -56,7 +56,7 @@ func (s *scanner) scanJSON(i int) bool {
 	if !ok {
 		return false
 	}
-	if end = skipSpaces(s.line, end); end < len(s.line) && len(s.toks) < tokensMax && len(s.params) < paramsMax {
+	if end = skipSpaces(s.line, end); end < len(s.line) && s.words < tokensMax && len(s.params) < paramsMax {
 		return false
 	}
 	return len(s.toks) > 0 || s.timed || s.level != NoLevel
@@ -70,7 +70,7 @@ func (s *scanner) object(i, n, depth int) (end int, ok bool) {
 		return i + 1, true
 	}
 	for i < len(b) {
-		if len(s.toks) >= tokensMax || len(s.params) >= paramsMax || i > scanMax {
+		if s.words >= tokensMax || len(s.params) >= paramsMax || i > scanMax {
 			s.tail(i)
 			return len(b), true
 		}
@@ -251,6 +251,7 @@ func (s *scanner) mergeStarred() {
 		return
 	}
 	s.params, s.skel, s.toks = s.params[:tok.par0], s.skel[:last.skel1], s.toks[:n]
+	s.words--
 }
 
 // isLogfmt says that the line starts with two key=value pairs.
@@ -312,7 +313,7 @@ func (s *scanner) scanLogfmt(i int) {
 	limit := min(len(b), scanMax)
 	s.path = s.path[:0]
 	for i = skipSpaces(b, i); i < limit; i = skipSpaces(b, i) {
-		if len(s.toks) >= tokensMax || len(s.params) >= paramsMax {
+		if s.words >= tokensMax || len(s.params) >= paramsMax {
 			break
 		}
 		p := keyAt(b, i)

@@ -15,6 +15,7 @@ func FuzzParse(f *testing.F) {
 		`10.1.2.3 - - [02/Jan/2006:15:04:05 -0700] "GET /x HTTP/1.1" 200 5 "-" "x"`,
 		`ts=2024-01-02T15:04:05Z level=warn msg="took 5 ms" a= b="x`, "<34>1 2003-10-11T22:14:15.003Z h su 1 ID47 [a b=\"c\"] x", "I0102 15:04:05.678901 1 a.go:5] x 1, 2, 3, 4",
 		"E, [2024-01-02T15:04:05 #1] ERROR -- : x", "a\x00b \xff\x01 <*> () [] 'x' `y' \"z", "open a b\nopen c b\nopen d b\nopen e b\nopen f b",
+		"a \"GET /x HTTP/1.1\" on z 1\na \"PUT /x HTTP/1.1\" on z 1\na \"POST /x HTTP/1.1\" on z 1\na \"HEAD /x HTTP/1.1\" on z 1\na \"DELETE /x HTTP/1.1\" on z 1\na \"OPTIONS /x HTTP/1.1\" off z 1",
 	} {
 		f.Add([]byte(s), false)
 	}
@@ -25,6 +26,9 @@ func FuzzParse(f *testing.F) {
 		var out Line
 		for _, line := range block {
 			m.Match(&out, line, raw)
+			if n := bytes.Count(m.own.skel, []byte(" ")); len(m.own.skel) > 0 && n+1 != m.scan.words {
+				t.Fatalf("%q: the skeleton %q has other words than the %d tokens", line, m.own.skel, m.scan.words)
+			}
 			m.Parse(&out, line, raw)
 			if out.Cluster == nil || out.Cluster.Slots != len(out.Params) {
 				t.Fatalf("%q: got %d parameters in %+v", line, len(out.Params), out.Cluster)

@@ -33,8 +33,13 @@ func seenIn(m *Miner, line []byte, raw bool) (guessed, read seen) {
 		got := &m.own
 		m.read(got, line, raw)
 		r := seen{Skeleton: string(got.skel), Message: string(got.message), Params: paramsOf(got.params), Time: got.time, Level: got.level, Hosts: m.head.hosts}
+		if len(got.skel) > 0 && bytes.Count(got.skel, []byte(" "))+1 != m.scan.words {
+			panic(fmt.Sprintf("line %q: the skeleton %q has other words than the %d tokens", line, got.skel, m.scan.words))
+		}
 		for _, t := range got.toks {
-			r.Tokens = append(r.Tokens, fmt.Sprint(t))
+			for n := range int(t.words) {
+				r.Tokens = append(r.Tokens, fmt.Sprint(got.wordOf(t, n)))
+			}
 		}
 		for i := range r.Params {
 			if r.Params[i].Kind != Number {

@@ -3,7 +3,6 @@ package drain
 import (
 	"encoding/binary"
 	"math/bits"
-	"slices"
 	"strings"
 )
 
@@ -67,10 +66,9 @@ type guides struct {
 
 // guide is a skeleton taken apart into runs of constant tokens.
 type guide struct {
-	text   string
-	at     int32 // the skeleton's place when the guide was made
-	starts []uint16
-	runs   []run
+	text string
+	at   int32 // the skeleton's place when the guide was made
+	runs []run
 }
 
 // run is a row of constant tokens, text[from:to] of its skeleton.
@@ -93,7 +91,7 @@ func guideSet(b []byte, i int) int {
 // guided takes the run of constant tokens that a guide expects at line[i:] and
 // returns its end; 0 where there is none.
 func (s *scanner) guided(b []byte, i int) int {
-	t := int32(len(s.toks))
+	t := int32(s.words)
 	if g := &s.guides[s.way]; s.next < len(g.runs) {
 		r := &g.runs[s.next]
 		if r.tok > t {
@@ -133,32 +131,23 @@ func (r *run) end(g *guide, b []byte, i int) int {
 	return end
 }
 
-// take enters the tokens of a run that stands at line[i:end], and returns its
-// end; 0 if the line has too many.
+// take enters a run that stands at line[i:end], and returns its end; 0 if the
+// line has too many words.
 func (s *scanner) take(g *guide, r *run, i, end int) int {
-	if len(s.toks)+int(r.toks) > tokensMax || len(s.skel)+end-i >= skelMax {
+	if s.words+int(r.toks) > tokensMax || len(s.skel)+end-i >= skelMax {
 		s.guides = nil
 		return 0
 	}
 	if len(s.skel) > 0 {
 		s.skel = append(s.skel, ' ')
 	}
-	base, from := len(s.skel), int(r.from)
+	skel, from, par := len(s.skel), int(r.from), uint16(len(s.params))
 	s.skel = append(s.skel, g.text[from:r.to]...)
-	par, n := uint16(len(s.params)), len(s.toks)
-	s.toks = slices.Grow(s.toks, int(r.toks))[:n+int(r.toks)]
-	toks, starts := s.toks[n:], g.starts[r.tok:r.tok+r.toks]
-	for k, start := range starts {
-		next := int(r.to) + 1
-		if k+1 < len(starts) {
-			next = int(starts[k+1])
-		}
-		line, skel := uint32(i-from), uint32(base-from)
-		t := &toks[k]
-		t.line0, t.line1 = line+uint32(start), line+uint32(next-1)
-		t.skel0, t.skel1 = skel+uint32(start), skel+uint32(next-1)
-		t.par0, t.par1, t.list = par, par, false
-	}
+	s.toks = grow(s.toks)
+	t := &s.toks[len(s.toks)-1]
+	t.line0, t.line1, t.skel0, t.skel1 = uint32(i), uint32(end), uint32(skel), uint32(len(s.skel))
+	t.par0, t.par1, t.words, t.list = par, par, uint8(r.toks), false
+	s.words += int(r.toks)
 	s.copied = end
 	if r.key1 > 0 {
 		s.key, s.keyEnd = s.line[i+int(r.key0)-from:i+int(r.key1)-from], end+1
@@ -188,15 +177,13 @@ func (gs *guides) learn(a *ask) {
 
 // build takes a skeleton apart.
 func (gs *guides) build(g *guide, text string) {
-	g.text, g.starts, g.runs = text, g.starts[:0], g.runs[:0]
-	open := false
-	for from := 0; from <= len(text); {
+	g.text, g.runs = text, g.runs[:0]
+	open, tok := false, int32(0)
+	for from := 0; from <= len(text); tok++ {
 		to := len(text)
 		if n := strings.IndexByte(text[from:], ' '); n >= 0 {
 			to = from + n
 		}
-		g.starts = append(g.starts, uint16(from))
-		tok := int32(len(g.starts) - 1)
 		if !isInert(text[from:to]) {
 			open = false
 		} else if n := len(g.runs) - 1; open && gs.proves(text, run{tok: g.runs[n].tok, toks: tok - g.runs[n].tok + 1, from: g.runs[n].from, to: uint16(to)}, &g.runs[n]) {

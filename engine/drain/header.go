@@ -37,18 +37,20 @@ type header struct {
 	end int
 	// forced is the number of words before the time of an access log; its message is the whole line.
 	forced int
+	// time0 and time1 are where the time of an access log stands.
+	time0, time1 int
 
 	b       []byte
 	part    int
 	count   int // words read
 	syslog  bool
 	rfc5424 bool
-	hosted  bool // syslog's host was read
-	pending int  // words since end
-	plain   int  // those among them that might be words of a message
-	numbers int  // those among them that are numbers
-	talk    bool // a bracket of several words waits: a thread's name, or a value of the message
-	host    uint64
+	hosted  bool   // syslog's host was read
+	pending int    // words since end
+	plain   int    // those among them that might be words of a message
+	numbers int    // those among them that are numbers
+	talk    bool   // a bracket of several words waits: a thread's name, or a value of the message
+	host    uint64 // hash of the word that waits alone, behind the time; 0: there is none
 	// hosts are the hashes of words seen between a time and process[pid]:.
 	hosts [8]uint64
 	hostN int
@@ -65,10 +67,10 @@ type header struct {
 
 // read finds the header of b.
 func (h *header) read(b []byte, l *layout) {
-	h.stamp, h.timed, h.level, h.end, h.forced = stamp{}, false, NoLevel, 0, 0
+	h.stamp, h.timed, h.level, h.end, h.forced, h.time1 = stamp{}, false, NoLevel, 0, 0, 0
 	h.b = b[:min(len(b), headerMax)]
 	h.part, h.count, h.syslog, h.rfc5424, h.talk, h.hosted = atStart, 0, false, false, false, false
-	h.pending, h.plain, h.numbers = 0, 0, 0
+	h.pending, h.plain, h.numbers, h.host = 0, 0, 0, 0
 	if l.text != "" {
 		from := h.priority()
 		if end := l.find(h.b, &h.stamp); end > 0 {
@@ -77,12 +79,18 @@ func (h *header) read(b []byte, l *layout) {
 			from = end
 		}
 		h.fields(from, 0)
+	} else if h.access() {
+		return
 	} else if !h.recall() {
 		h.mark, h.times, h.first, h.hostRead = waypoint{}, 0, -1, false
 		h.fields(h.priority(), 0)
+		if h.guessed && h.mark.end > 0 {
+			h.old.trial.note(false)
+		}
 		h.remember()
-	} else if h.part < afterComponent {
+	} else if h.part < afterComponent && !h.endsBefore(h.end) {
 		h.fields(h.end, h.count)
+		h.remember() // if there was more
 	}
 	if !h.timed && h.part == atStart && h.forced == 0 {
 		h.columns()
@@ -94,6 +102,28 @@ func (h *header) read(b []byte, l *layout) {
 	if h.end >= len(h.b) {
 		h.end = min(h.end, len(b))
 	}
+}
+
+// access reads what an access log starts with, 10.1.2.3 - - [02/Jan/2006:15:04:05 -0700] ",
+// which fields reads, too, but most lines of such a log are of this form.
+func (h *header) access() bool {
+	b := h.b
+	if len(b) < 32 || !isDigit(b[0]) {
+		return false
+	}
+	i := addressEnd(b, 0)
+	if i == 0 || len(b) < i+20 || string(b[i:i+6]) != " - - [" || !isDigit(b[i+6]) {
+		return false
+	}
+	t := &h.scratch
+	end := readStamp(b, i+6, true, t)
+	if end == 0 || end+2 >= len(b) || b[end] != ']' || b[end+1] != ' ' || b[end+2] != '"' || t.year == 0 {
+		return false
+	}
+	h.times, h.forced = 0, 3
+	h.take(t)
+	h.time0, h.time1 = i+6, end
+	return true
 }
 
 // columns takes a time behind columns of words, which only the stream can tell
@@ -161,20 +191,58 @@ func (h *header) fields(i, n int) {
 	}
 }
 
+// endsBefore says that the words from i on, behind a level, are surely those of
+// a message: fields would look at the same words and take none. false: it must look.
+func (h *header) endsBefore(i int) bool {
+	if h.part != afterLevel || !h.timed || h.talk {
+		return false
+	}
+	b, plain := h.b, h.plain
+	for range 8 - h.pending {
+		i = skipSpaces(b, i)
+		if i >= len(b) || !isAlnum(b[i]) && b[i] != '/' && b[i] != '"' {
+			return false
+		}
+		from := i
+		end, seen := wordEnd(b, i)
+		if end+3 >= len(b) || b[end] != ' ' || !isAlnum(b[end+1]) && b[end+1] != '/' && b[end+1] != '"' {
+			return false // what follows may make it a component
+		}
+		word := b[from:end]
+		switch last := word[len(word)-1]; {
+		case last == ']':
+			return false
+		case last == ':':
+			if name := word[:len(word)-1]; isNumber(name) || looksComponent(name) {
+				return false
+			}
+		}
+		if seen != digitSign && !isShout(word) {
+			if plain++; plain > 1 {
+				return true
+			}
+		}
+		i = end
+	}
+	return false
+}
+
 // field takes the field at i and returns its end, or false where the header ends.
 func (h *header) field(i int) (end int, ok bool) {
 	b := h.b
-	if end = h.separator(i); end > 0 {
-		return end, true
-	}
-	if end = h.time(i); end > 0 {
-		if h.rfc5424 && h.part == afterTime {
-			return h.structured(end), false
+	if !isAlpha(b[i]) || h.part <= afterTime || !h.timed { // else it can only be a word
+		if end = h.separator(i); end > 0 {
+			return end, true
 		}
-		return end, h.forced == 0
-	}
-	if b[i] == '[' || b[i] == '(' && h.part > atStart {
-		return h.group(i)
+		if end = h.time(i); end > 0 {
+			if h.rfc5424 && h.part == afterTime {
+				return h.structured(end), false
+			}
+			return end, h.forced == 0
+		}
+		if b[i] == '[' || b[i] == '(' && h.part > atStart {
+			return h.group(i)
+		}
 	}
 	end, seen := wordEnd(b, i)
 	if isAlpha(b[i]) && h.part <= afterTime {
@@ -250,7 +318,7 @@ func (h *header) separator(i int) int {
 // accept says that all before end belongs to the header.
 func (h *header) accept(end, part int) {
 	h.end, h.part = end, part
-	h.pending, h.plain, h.numbers, h.talk = 0, 0, 0, false
+	h.pending, h.plain, h.numbers, h.talk, h.host = 0, 0, 0, false, 0
 }
 
 func (h *header) time(i int) int {

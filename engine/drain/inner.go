@@ -18,7 +18,7 @@ func (s *scanner) innerObject(i, end int, emit bool) bool {
 		if to == 0 {
 			return false
 		}
-		if emit && len(s.toks) < tokensMax && len(s.params) < paramsMax {
+		if emit && s.words < tokensMax && len(s.params) < paramsMax {
 			if value := innerString(b, from); value == to {
 				s.field(b[i+2:key-2], from+2, to-2)
 			} else {

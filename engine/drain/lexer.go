@@ -44,18 +44,19 @@ func (r *reading) tell(out *Line) {
 
 // read recognises the header and scans the message.
 func (l *lexer) read(r *reading, line []byte, raw bool) {
-	message, forced := line, 0
+	message, h := line, (*header)(nil)
 	r.level, r.time = NoLevel, 0
 	if !raw {
-		l.head.read(line, &l.dates.layout)
-		message, r.level, forced = line[l.head.end:], l.head.level, l.head.forced
-		if l.head.timed {
-			r.time = l.dates.resolve(&l.head.stamp)
+		h = &l.head
+		h.read(line, &l.dates.layout)
+		message, r.level = line[h.end:], h.level
+		if h.timed {
+			r.time = l.dates.resolve(&h.stamp)
 		}
 	}
 	s := &l.scan
 	s.skel, s.toks, s.params = r.skel, r.toks, r.params
-	s.scan(message, forced, l.guides)
+	s.scan(message, h, l.guides)
 	r.skel, r.toks, r.params = s.skel, s.toks, s.params
 	r.line, r.message = message, message
 	if s.level != NoLevel {

@@ -54,6 +54,7 @@ func (s *scanner) collapse() {
 	if first != last {
 		n -= long - 1
 	}
+	s.words -= len(s.toks) - n
 	s.toks = s.toks[:n]
 }
 

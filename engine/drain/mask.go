@@ -138,7 +138,7 @@ func (s *scanner) maskedText(i, end int) int {
 		case span != nil && span.Start == i && span.split:
 			i = span.End
 			continue
-		case len(s.toks) >= tokensMax || len(s.params) >= paramsMax || len(s.skel) >= skelMax:
+		case s.words >= tokensMax || len(s.params) >= paramsMax || len(s.skel) >= skelMax:
 			return i
 		}
 		s.begin(i)

@@ -1,6 +1,7 @@
 package drain
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -316,14 +317,38 @@ func (m *Miner) finish(out *Line, c *cluster, r *reading) {
 		return
 	}
 	params, from := m.params[:0], 0
+	toks, words := r.toks, 0
 	for _, w := range c.wild {
-		t := &r.toks[w]
+		for words+int(toks[0].words) <= int(w) {
+			words += int(toks[0].words)
+			toks = toks[1:]
+		}
+		t := toks[0]
+		if t.words > 1 {
+			t = r.wordOf(t, int(w)-words)
+		}
 		params = append(params, r.params[from:t.par0]...)
 		from = int(t.par1)
-		params = append(params, r.wildParam(t))
+		params = append(params, r.wildParam(&t))
 	}
 	m.params = append(params, r.params[from:]...)
 	out.Params = m.params
+}
+
+// wordOf is the n-th word of a run.
+func (r *reading) wordOf(t token, n int) token {
+	from := 0
+	text := r.skel[t.skel0:t.skel1]
+	for ; n > 0; n-- {
+		from += bytes.IndexByte(text[from:], ' ') + 1
+	}
+	to := len(text)
+	if i := bytes.IndexByte(text[from:], ' '); i >= 0 {
+		to = from + i
+	}
+	line, skel := t.line0, t.skel0
+	t.line0, t.line1, t.skel0, t.skel1, t.words = line+uint32(from), line+uint32(to), skel+uint32(from), skel+uint32(to), 1
+	return t
 }
 
 // wildParam is the value of a token that varies as a whole.

@@ -403,3 +403,26 @@ func (m *Miner) validate(t failer) {
 		t.Fatalf("got %d clusters in the order of use; want %d", order, live)
 	}
 }
+
+// TestRequestIsWords says that the parts of a request line are words, so that
+// the value of a position behind it that varies is the one there.
+func TestRequestIsWords(t *testing.T) {
+	m := newMiner(t, Config{})
+	var out Line
+	for i := range 60 {
+		state := []string{"alpha", "beta", "gamma", "delta", "omega", "sigma", "kappa", "theta"}[i%8]
+		line := fmt.Appendf(nil, `10.1.2.3 - - [02/Jan/2006:15:04:05 -0700] "GET /item/%d HTTP/1.1" 200 5 upstream answered %s`, i, state)
+		m.Parse(&out, line, false)
+		if i < 40 {
+			continue
+		}
+		var got []string
+		for _, p := range out.Params {
+			got = append(got, string(p.Value))
+		}
+		want := []string{"10.1.2.3", "-", "-", "02/Jan/2006:15:04:05 -0700", fmt.Sprintf("/item/%d", i), "1.1", "200", "5", state}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("line %d, template %q (-want +got):\n%s", i, out.Cluster.Text, diff)
+		}
+	}
+}

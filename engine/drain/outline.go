@@ -40,7 +40,8 @@ type waypoint struct {
 	hostRead bool
 }
 
-// outlines are the headers read before, those used most first.
+// outlines are the headers read before, those used most first, but none behind
+// one that is its beginning.
 type outlines struct {
 	all    []outline
 	credit int
@@ -73,7 +74,8 @@ func (h *header) recall() bool {
 		h.stamp, h.timed = *t, true
 		h.level, h.part, h.count, h.syslog, h.hosted, h.plain = o.mark.level, o.mark.part, o.mark.count, o.mark.syslog, o.mark.hosted, o.mark.plain
 		h.end = stop
-		if n > 0 {
+		h.times, h.first, h.hostRead, h.mark = 1, at, o.mark.hostRead, waypoint{}
+		if n > 0 && !bytes.HasPrefix(h.old.all[n-1].text, o.text) {
 			h.old.all[n], h.old.all[n-1] = h.old.all[n-1], h.old.all[n]
 		}
 		h.old.trial.note(true)
@@ -147,9 +149,6 @@ func (h *header) remember() {
 	if !h.guessed {
 		return
 	}
-	if h.mark.end > 0 {
-		h.old.trial.note(false)
-	}
 	if h.old.credit < outlineCredit*outlineEvery {
 		h.old.credit++ // saved up
 	}
@@ -160,8 +159,18 @@ func (h *header) remember() {
 	if len(h.old.all) < outlinesMax {
 		h.old.all = grow(h.old.all)
 	}
-	if n := len(h.old.all) - 1; !h.old.all[n].make(h) {
+	n := len(h.old.all) - 1
+	if !h.old.all[n].make(h) {
 		h.old.all = h.old.all[:n]
+		return
+	}
+	for k := range n {
+		if bytes.HasPrefix(h.old.all[n].text, h.old.all[k].text) {
+			o := h.old.all[n]
+			copy(h.old.all[k+1:], h.old.all[k:n])
+			h.old.all[k] = o
+			break
+		}
 	}
 }
 

@@ -58,13 +58,14 @@ func (s *scanner) name(b []byte, i, end int) bool {
 	return true
 }
 
-// request masks target and version of an HTTP request line; the method stays.
+// request masks target and version of an HTTP request line, which are words of
+// their own; the method stays.
 func (s *scanner) request(b []byte, i, end int) bool {
 	p := i
 	for p < end && b[p]-'A' < 26 {
 		p++
 	}
-	if p < i+3 || p > i+10 || p+2 >= end || b[p] != ' ' {
+	if p < i+3 || p > i+10 || p+2 >= end || b[p] != ' ' || s.words+2 > tokensMax {
 		return false
 	}
 	target := p + 1
@@ -81,7 +82,13 @@ func (s *scanner) request(b []byte, i, end int) bool {
 	if s.keyEnd == i {
 		s.keyEnd = target
 	}
+	s.end(p)
+	s.begin(target)
 	s.mask(target, stop, Path, math.NaN())
+	if stop < end {
+		s.end(stop)
+		s.begin(stop + 1)
+	}
 	if stop+6 < end {
 		s.maskValue(stop+6, end)
 	}

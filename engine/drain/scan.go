@@ -61,12 +61,14 @@ func classTable() (t [256]uint8) {
 }
 
 // token is a word between spaces: where it lies in the line and in the
-// skeleton, and which parameters were masked in it.
+// skeleton, and which parameters were masked in it. Or it is a run of constant
+// words, which stand in both alike.
 type token struct {
 	line0, line1 uint32
 	skel0, skel1 uint32
 	par0, par1   uint16
-	list         bool // a list that was collapsed into one parameter
+	words        uint8 // of a run
+	list         bool  // a list that was collapsed into one parameter
 }
 
 // scanner masks and tokenises one line in a single pass over its bytes. The
@@ -76,6 +78,7 @@ type scanner struct {
 	line   []byte
 	skel   []byte
 	toks   []token
+	words  int // in toks
 	params []Param
 	// copied is how much of the line is in the skeleton or masked.
 	copied int
@@ -87,7 +90,9 @@ type scanner struct {
 	level Level
 	timed bool
 	// line[text0:text1] is the message of a structured line, if texted.
-	texted       bool
+	texted bool
+	// line[time0:time1] is a time that the header was read from, if time0 > 0.
+	time0, time1 int
 	text0, text1 int
 	// path holds the names of the JSON objects around a key, each with a dot behind it.
 	path []byte
@@ -109,14 +114,14 @@ type scanner struct {
 }
 
 func (s *scanner) reset(line []byte) {
-	s.line, s.skel, s.toks, s.params = line, s.skel[:0], s.toks[:0], s.params[:0]
+	s.line, s.skel, s.toks, s.words, s.params = line, s.skel[:0], s.toks[:0], 0, s.params[:0]
 	s.copied, s.keyEnd, s.level, s.timed, s.texted, s.escaped, s.unclosed = 0, -1, NoLevel, false, false, false, false
+	s.time0 = 0
 	s.path, s.guides, s.way, s.next, s.plain = s.path[:0], nil, 0, 0, false
 }
 
-// scan masks the whole line. forced is the number of leading words that are
-// values whatever they look like.
-func (s *scanner) scan(line []byte, forced int, gs *guides) {
+// scan masks the whole line, which h is the header of; nil: it has none.
+func (s *scanner) scan(line []byte, h *header, gs *guides) {
 	s.reset(line)
 	if s.user != nil {
 		s.user.find(line)
@@ -130,15 +135,9 @@ func (s *scanner) scan(line []byte, forced int, gs *guides) {
 		s.scanLogfmt(i)
 		return
 	}
-	for ; forced > 0 && i < len(line); forced-- {
-		end := i
-		for end < len(line) && !isSpace(line[end]) {
-			end++
-		}
-		s.begin(i)
-		s.maskValue(i, end)
-		s.end(end)
-		i = skipSpaces(line, end)
+	forced := h != nil && h.forced > 0
+	if forced {
+		i = s.forced(h, i)
 	}
 	if s.plain = gs == nil || gs.trial.on(); s.plain {
 		s.set = guideSet(line, i)
@@ -146,12 +145,38 @@ func (s *scanner) scan(line []byte, forced int, gs *guides) {
 			s.guides = &gs.sets[s.set]
 		}
 	}
-	if end := quotedMessage(line, i); end > 0 && forced == 0 {
+	if end := quotedMessage(line, i); end > 0 && !forced {
 		s.quotedText(i+1, end-1)
 		i = end
 	}
 	i = s.text(i, min(len(line), scanMax))
 	s.tail(i)
+}
+
+// forced masks the words before the time of an access log, whatever they look like.
+func (s *scanner) forced(h *header, i int) int {
+	line := s.line
+	for n := h.forced; n > 0 && i < len(line); n-- {
+		end := i
+		for end < len(line) && !isSpace(line[end]) {
+			end++
+		}
+		s.begin(i)
+		switch {
+		case end == i+1 && line[i] == '-':
+			s.mask(i, end, Word, math.NaN())
+		case addressEnd(line, i) == end:
+			s.mask(i, end, IPv4, math.NaN())
+		default:
+			s.maskValue(i, end)
+		}
+		s.end(end)
+		i = skipSpaces(line, end)
+	}
+	if s.user == nil && h.time1 > 0 {
+		s.time0, s.time1 = h.time0, h.time1
+	}
+	return i
 }
 
 // text tokenises line[i:end] as free text and returns where it stopped.
@@ -165,7 +190,7 @@ func (s *scanner) text(i, end int) int {
 			i++
 			continue
 		}
-		if len(s.toks) >= tokensMax || len(s.params) >= paramsMax || len(s.skel) >= skelMax {
+		if s.words >= tokensMax || len(s.params) >= paramsMax || len(s.skel) >= skelMax {
 			return i
 		}
 		if s.guides != nil {
@@ -200,7 +225,8 @@ func (s *scanner) begin(i int) {
 	// Filled in place: copying a struct whose parts were just written stalls.
 	s.toks = grow(s.toks)
 	t := &s.toks[len(s.toks)-1]
-	t.line0, t.skel0, t.par0, t.list = uint32(i), uint32(len(s.skel)), uint16(len(s.params)), false
+	t.line0, t.skel0, t.par0, t.words, t.list = uint32(i), uint32(len(s.skel)), uint16(len(s.params)), 1, false
+	s.words++
 	s.start, s.skel0 = i, len(s.skel)
 }
 
@@ -276,6 +302,9 @@ func (s *scanner) token(b []byte, i int) int {
 			i = s.quoted(b, i)
 		case c == '\'' || c == '`':
 			i = s.ticked(b, i)
+		case c == '[' && i+1 == s.time0:
+			s.mask(i+1, s.time1, Time, math.NaN())
+			i = s.time1
 		case c == '[':
 			i = s.list(b, i)
 		case c == '(':
@@ -310,18 +339,28 @@ func (s *scanner) value(b []byte, i int) int {
 	case classes[c] == 0 && c != ':':
 		return i
 	}
-	end := i
-	for end < len(b) && (classes[b[end]] != 0 || b[end] == ':' && end+1 < len(b) && b[end+1] > ' ') {
-		end++
+	var seen uint8
+	colons, end := 0, i
+	for ; end < len(b); end++ {
+		k := classes[b[end]]
+		if k == 0 {
+			if b[end] != ':' || end+1 >= len(b) || b[end+1] <= ' ' {
+				break
+			}
+			colons++
+		}
+		seen |= k
 	}
 	if end < len(b) && b[end] == '=' {
 		return i // a=b=c: b is a name, too
 	}
-	end = trimDots(b, i, end)
-	if end == i {
+	if end = trimDots(b, i, end); end == i {
 		return i + 1
 	}
-	kind, num := kindOf(b[i:end])
+	kind, num, ok := classify(b[i:end], seen, colons)
+	if !ok {
+		kind = Word
+	}
 	if kind == Word && isPlain(b[i:end]) {
 		return end // one of few, perhaps; the miner will see
 	}
@@ -378,6 +417,45 @@ func (s *scanner) integer(b []byte, i int) int {
 	return stop
 }
 
+// address masks an IPv4 address, with a / before it (Java) and a port or without,
+// that is a word of its own: no rule takes it for anything else. Zero if there is none.
+func (s *scanner) address(b []byte, i int) int {
+	end := i
+	if b[i] == '/' {
+		end++
+	}
+	if end = addressEnd(b, end); end == 0 {
+		return 0
+	}
+	if end < len(b) && b[end] == ':' {
+		port := end + 1
+		if _, end = readNumber(b, port, 5); end == port {
+			return 0
+		}
+	}
+	if end < len(b) && (classes[b[end]] != 0 || b[end] == ':' || b[end] == '=') {
+		return 0
+	}
+	s.mask(i, end, IPv4, math.NaN())
+	return end
+}
+
+// addressEnd is the end of the four numbers at b[i]; zero if there are none.
+func addressEnd(b []byte, i int) int {
+	for part := 0; ; part++ {
+		v, end := readNumber(b, i, 3)
+		switch {
+		case end == i || v > 255:
+			return 0
+		case part == 3:
+			return end
+		case end >= len(b) || b[end] != '.':
+			return 0
+		}
+		i = end + 1
+	}
+}
+
 // span is where the signs of a word that go on at b[i] end, at the latest at a dot or colon, and what was seen.
 func span(b []byte, i int, seen uint8) (int, uint8) {
 	for n, c := range b[i:] {
@@ -392,8 +470,14 @@ func span(b []byte, i int, seen uint8) (int, uint8) {
 
 // word scans the word that starts at b[i].
 func (s *scanner) word(b []byte, i int) int {
-	if isDigit(b[i]) {
+	switch digits := isDigit(b[i]); {
+	case digits:
 		if end := s.integer(b, i); end > 0 {
+			return end
+		}
+		fallthrough
+	case b[i] == '/' && i+1 < len(b) && isDigit(b[i+1]):
+		if end := s.address(b, i); end > 0 {
 			return end
 		}
 	}

@@ -20,6 +20,8 @@ func classify(word []byte, seen uint8, colons int) (kind Kind, num float64, ok b
 		return kind, num, ok
 	}
 	switch {
+	case seen == digit && colons == 0 && len(word) <= 18:
+		return Number, float64(integerOf(word)), true
 	case seen&dot != 0 && isIPv4(word, seen):
 		return IPv4, num, true
 	case seen&(slash|at) == 0 && colons == 0 && isNumeric(word[0]):
@@ -43,6 +45,13 @@ func classify(word []byte, seen uint8, colons int) (kind Kind, num float64, ok b
 		return Host, num, true
 	}
 	return ID, num, true
+}
+
+func integerOf(digits []byte) (v uint64) {
+	for _, c := range digits {
+		v = v*10 + uint64(c-'0')
+	}
+	return v
 }
 
 // isNumeric says that a number may start with c; # and * stand before one.
@@ -145,10 +154,12 @@ func readNum(w []byte) (v float64, ok bool) {
 	return v, true
 }
 
+// powers are those of ten; a literal within the function would be copied at each call.
+var powers = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18}
+
 func pow10(n int) float64 {
-	small := [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18}
-	if n >= 0 && n < len(small) {
-		return small[n]
+	if n >= 0 && n < len(powers) {
+		return powers[n]
 	}
 	return math.Pow10(n)
 }
