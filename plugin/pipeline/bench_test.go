@@ -13,6 +13,7 @@ import (
 
 	"github.com/logscope/logscope/loki"
 	"github.com/logscope/logscope/plugin/chunk"
+	"github.com/logscope/logscope/test/demo/shoplog"
 )
 
 // benchRecords makes a chunk of about 2 MB, as Fluent Bit cuts them.
@@ -89,6 +90,50 @@ func BenchmarkFlush(b *testing.B) {
 			perRecord(b, run)
 		})
 	}
+}
+
+// BenchmarkFlushRecording flushes the recording of test/demo, which is of many kinds of logs, a chunk of each in turn.
+func BenchmarkFlushRecording(b *testing.B) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	defer server.Close()
+	cfg := DefaultConfig()
+	cfg.Loki.URL = server.URL
+	p, err := New(cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer p.Close()
+	rec, err := shoplog.Load(0)
+	if err != nil {
+		b.Fatal(err)
+	}
+	first, last := rec.Span()
+	n := 0
+	for shift := time.Duration(0); b.Loop(); shift += last.Sub(first) + time.Second {
+		b.StopTimer()
+		moved, err := shoplog.Load(shift)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for i := range moved.Logs {
+			var w chunk.Writer
+			for _, line := range moved.Logs[i].Lines {
+				w.AppendLine(line.Time.UnixNano(), "log", line.Text)
+			}
+			n += len(moved.Logs[i].Lines)
+			b.StartTimer()
+			if code := p.Flush(moved.Logs[i].Name, w.Buf); code != OK {
+				b.Fatalf("got %v; want OK", code)
+			}
+			b.StopTimer()
+		}
+		b.StartTimer()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/record")
+	b.ReportMetric(0, "ns/op")
 }
 
 // BenchmarkFlushWithoutPush is what a flush of a chunk of 2 MB costs besides the push: it should end
