@@ -20,6 +20,9 @@ const (
 	// 5,000: a server with little to do writes as if it had one thread, until two
 	// requests meet.
 	chainPenalty = 1.5
+	// jointPenalty makes numbers that do not go together surprise at one record in
+	// 4,900: each of the numbers is tested against the others.
+	jointPenalty = 1.5
 	// orderCut is the calibrated surprise from which a session's order is odd:
 	// at most one session in 200.
 	orderCut = 5.3
@@ -151,7 +154,7 @@ func (m *model) repeated(t *detect.Template, code detect.Code, now int64) bool {
 // repeats tells whether a code collapses by time: a new value becomes a known
 // one by itself.
 func repeats(c detect.Code) bool {
-	return c == detect.Burst || c == detect.Outlier || c == detect.Marked
+	return c == detect.Burst || c == detect.Outlier || c == detect.Mismatch || c == detect.Marked
 }
 
 func reasonOf(c detect.Code) Reason {
@@ -160,7 +163,7 @@ func reasonOf(c detect.Code) Reason {
 		return ReasonNovelty
 	case detect.Burst, detect.Failing:
 		return ReasonFrequency
-	case detect.Outlier, detect.NewValue, detect.NewNetwork:
+	case detect.Outlier, detect.NewValue, detect.NewNetwork, detect.Mismatch:
 		return ReasonParameter
 	case detect.Unexpected, detect.Disorder, detect.Transition:
 		return ReasonSequence

@@ -36,6 +36,8 @@ func (m *model) explain(v *Verdict, t *detect.Template, f detect.Finding) {
 		m.explainValue(v, t, f.Slot)
 	case detect.NewNetwork:
 		m.explainNetwork(v, t, f.Slot)
+	case detect.Mismatch:
+		m.explainJoint(v, t)
 	case detect.NewRoute:
 		m.explainRoute(v)
 	case detect.Request:

@@ -102,6 +102,8 @@ func (m *model) subject(t *detect.Template, f detect.Finding) subject {
 	case detect.Request:
 		odd, _ := m.access.Odd()
 		s.value = m.oddPlace(&odd) + " " + string(odd.What)
+	case detect.Mismatch:
+		m.jointSubject(&s, t)
 	case detect.Outlier, detect.NewValue, detect.NewNetwork:
 		m.slotSubject(&s, t, f, route)
 	}
@@ -196,6 +198,8 @@ func (m *model) shows(w *Feedback) bool {
 	}
 	p := &m.tested[w.Slot-1]
 	switch {
+	case strings.HasPrefix(w.Value, jointValue):
+		return false // how far off a number is beside others, the forest says
 	case w.Level > 0:
 		return p.Num >= w.Level
 	case p.Kind == drain.IPv4 && bytes.HasSuffix([]byte(w.Value), []byte("/8")):

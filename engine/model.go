@@ -246,6 +246,9 @@ func (m *model) testAll(t *detect.Template, now int64) (*detect.Template, detect
 			f = m.better(f, detect.Finding{Code: code, Nats: s - testPenalty, Slot: i})
 		}
 	}
+	if t.Joint != nil && !m.request {
+		f = m.testJoint(t, f)
+	}
 	if f.Nats < scoreNats/2 && t.Seconds <= 3 {
 		// Rarer templates rank higher, but rarity alone is no anomaly.
 		f = m.better(f, detect.Finding{Nats: min(m.novelty.Rare(t.Seconds), scoreNats*0.9)})
@@ -283,6 +286,9 @@ func (m *model) learn(e *Engine, t *detect.Template, now int64) {
 	m.params.Settling = m.settling()
 	for i := range min(len(m.line.Params), len(t.Slots)) {
 		m.params.Learn(&t.Slots[i], &m.line.Params[i], scoreNats)
+	}
+	if len(t.Slots) > 1 && !m.request {
+		m.learnJoint(t)
 	}
 	if !m.clock.timed {
 		return

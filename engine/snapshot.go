@@ -45,8 +45,20 @@ import (
 //	  27       clock: model time 8, record time of it 8, votes 1 + 1, timed 1, last record time 8
 //	  8 + 4    moment of the first record, template of the last one
 //	  8 + 8    records seen, and how many when the log last changed
-//	  4 + ...  templates by index, each with count, rate, gaps, slots and
-//	           successors (detect.Template.Sync), and the identity and text of its cluster
+//	  4 + ...  templates by index, each with count, rate, gaps, slots, how the numbers go
+//	           together and successors (detect.Template.Sync), and the identity and text of its cluster.
+//	           How numbers go together:
+//	    8 + 1    count from which it is looked at again, whether there is a forest; if so
+//	    4 + 6    state, numbers d, step, proven; their slots
+//	    2 + 2    records remembered, place of the next
+//	    4 + 8 + 4  records since it was grown, chance, share of odd ones
+//	    328      tail: 80 counts 4, their sum 8
+//	    4 + ...  512 records, d logarithms 4 each
+//	    1        whether there are trees; if so
+//	    404 * 3  of each number: 193 ranks 2 and that of none 2, what others say of it 4 * 4
+//	    4 + 4    depth of usual records, of odd ones
+//	    2        odd ones among those put together
+//	    16 * ... trees: nodes 1, each: low 2, high 2, at 2, along 1, next 1
 //	  74 * 2   novelty of templates, then of routes: N, N1, news, span, calm, burst,
 //	           and the group of new templates (detect.Novelty.Sync)
 //	  40       severity of templates (detect.Severity.Sync)

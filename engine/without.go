@@ -18,6 +18,7 @@ const (
 	Statuses            // too many failed requests
 	Silences
 	Numbers  // numeric outliers
+	Joint    // numbers that do not go together
 	Values   // unknown words of closed vocabularies
 	Networks // unknown networks
 	Sessions // what is missing from sessions, or should not be there
@@ -31,7 +32,7 @@ const (
 
 // String names the detector.
 func (d Detector) String() string {
-	return [detectors]string{"none", "novelty", "routes", "bursts", "statuses", "silences", "numbers", "values", "networks",
+	return [detectors]string{"none", "novelty", "routes", "bursts", "statuses", "silences", "numbers", "joint", "values", "networks",
 		"sessions", "disorder", "chain", "requests", "drift", "severity"}[d]
 }
 
@@ -51,6 +52,7 @@ func detectorOf(c detect.Code) Detector {
 		detect.Burst:       Bursts,
 		detect.Failing:     Statuses,
 		detect.Outlier:     Numbers,
+		detect.Mismatch:    Joint,
 		detect.NewValue:    Values,
 		detect.NewNetwork:  Networks,
 		detect.Unexpected:  Sessions,

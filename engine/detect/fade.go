@@ -17,6 +17,9 @@ func (t *Template) Fade() {
 			n.fade()
 		}
 	}
+	if t.Joint != nil {
+		t.Joint.restart()
+	}
 }
 
 // fade keeps the rate and makes it less certain; the highest count stays, a

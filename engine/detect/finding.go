@@ -17,6 +17,7 @@ const (
 	NewRoute   // a method and path that no request had before
 	Failing    // many requests of one status of failure
 	Transition // a template right after one that it never follows
+	Mismatch   // numbers that do not go together
 	Marked     // a record that a person called anomalous
 	Codes
 )

@@ -45,6 +45,7 @@ type Params struct {
 	values, nets Closed
 	numbers      Tail
 	news         echoes
+	points       []shadow // scratch of a tree that is grown
 	// Settling says that the log has just changed: values that are new now came
 	// with the change.
 	Settling bool

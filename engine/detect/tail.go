@@ -48,9 +48,12 @@ func (t *Tail) Surprise(claimed float64) float64 {
 }
 
 // Learn counts a test and what it claimed.
-func (t *Tail) Learn(claimed float64) {
-	t.bins[tailBin(claimed)]++
-	t.n++
+func (t *Tail) Learn(claimed float64) { t.add(claimed, 1) }
+
+// add counts a part of a test.
+func (t *Tail) add(claimed float64, part float32) {
+	t.bins[tailBin(claimed)] += part
+	t.n += float64(part)
 	if t.n >= tailFull {
 		t.n = 0
 		for i := range t.bins {

@@ -18,6 +18,10 @@ type Template struct {
 	Rate  Rate
 	Gaps  Gaps
 	Slots []Slot
+	// Joint knows how the numbers go together, nil where nothing is known to hold
+	// them together; jointAt is the count from which that is looked at again.
+	Joint   *Joint
+	jointAt uint64
 	// Next is what follows the template in its stream.
 	Next Next
 	// Quiet is until when each code raises nothing more here: repeats collapse.
@@ -37,6 +41,7 @@ func (t *Template) Follow(c *drain.Cluster, params int) (fresh bool) {
 	}
 	if t.Rev != c.Rev {
 		t.Rev = c.Rev
+		t.Joint, t.jointAt = nil, t.Count+jointLeast
 		if len(t.Slots) != params {
 			t.Slots = t.Slots[:0]
 		}
@@ -73,6 +78,9 @@ func (t *Template) Bytes() int {
 	for i := range t.Slots {
 		n += t.Slots[i].Bytes()
 	}
+	if t.Joint != nil {
+		n += t.Joint.bytes()
+	}
 	return n
 }
 
@@ -87,6 +95,8 @@ func (t *Template) Sync(c *sketch.Codec) {
 	t.Rate.Sync(c)
 	t.Gaps.Sync(c)
 	sketch.List(c, &t.Slots, slotsMax, func(c *sketch.Codec, s *Slot) { s.Sync(c) })
+	c.U64(&t.jointAt)
+	t.syncJoint(c)
 	t.Next.Sync(c)
 	for i := range t.Quiet {
 		c.I64(&t.Quiet[i])

@@ -98,6 +98,13 @@ func (c *Codec) U16(v *uint16) {
 	}
 }
 
+// I16 passes a signed integer.
+func (c *Codec) I16(v *int16) {
+	u := uint16(*v)
+	c.U16(&u)
+	*v = int16(u)
+}
+
 // U8 passes a byte.
 func (c *Codec) U8(v *uint8) {
 	if !c.reading {

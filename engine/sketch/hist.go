@@ -36,6 +36,20 @@ func Bin(ln float64) int {
 	return int(b)
 }
 
+// Bins is the number of bins.
+const Bins = histBins
+
+// Place returns the bin of a value given by its natural logarithm, and how far
+// into it the value lies, 0 to 1.
+func Place(ln float64) (bin int, part float64) {
+	b := (ln - histFloor) / histWidth
+	bin = Bin(ln)
+	return bin, min(max(b-float64(bin), 0), 1)
+}
+
+// In returns how many values are remembered in a bin.
+func (h *LogHist) In(bin int) int { return int(h.bins[bin]) }
+
 // BinLow returns ln of the lower edge of a bin.
 func BinLow(bin int) float64 { return histFloor + float64(bin)*histWidth }
 
