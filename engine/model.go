@@ -226,7 +226,7 @@ func (m *model) testAll(t *detect.Template, now int64) (*detect.Template, detect
 		f = m.better(f, detect.Finding{Code: detect.Failing, Nats: m.access.TestStatus(now) - testPenalty})
 	}
 	m.sessions.Look(m.line.Params, t)
-	m.odd = m.sessions.Test(m.step, m.levelNats(m.line.Level), m.orderCut(), scoreNats)
+	m.odd = m.sessions.Test(m.step, m.levelNats(m.line.Level), m.orderCut(), scoreNats, now)
 	f = m.better(f, m.odd.Finding)
 	if t.Count == 0 {
 		return t, m.better(f, detect.Finding{Code: detect.NewTemplate, Nats: m.noveltyNats(now)})

@@ -16,7 +16,7 @@ import (
 //
 //	offset  size  what
 //	0       8     "LOGSCOPE", the magic
-//	8       4     version, 14
+//	8       4     version, 15
 //	12      8     length n of the payload
 //	20      n     payload
 //	20+n    8     xxhash64 of all bytes before
@@ -81,7 +81,7 @@ import (
 // before it allocates.
 const (
 	snapshotMagic   = "LOGSCOPE"
-	snapshotVersion = 14
+	snapshotVersion = 15
 	snapshotHeader  = 20
 	snapshotSum     = 8
 	// streamMax bounds the name of a stream in a snapshot.

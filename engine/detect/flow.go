@@ -15,8 +15,6 @@ const (
 	flowLong, flowShort = 2000, 50
 	// flowLeast is how many sessions must be known before one can be odd.
 	flowLeast = 30
-	// flowPair is how many sessions with both of two steps make their order known.
-	flowPair = 20
 	// flowFree is the surprise that any step may have for nothing: sums of small
 	// surprises tell the length of a session and nothing else.
 	flowFree = 2.5
@@ -31,10 +29,6 @@ const (
 	// flowCutUnit is the resolution of sums and cut; flowCutMemory the number of
 	// sessions after which the older half is forgotten.
 	flowCutUnit, flowCutMemory = 0.125, 2000
-	// flowOrderNow is the claim of disorder that is learned at once: what many
-	// sessions do within minutes is no disorder. Smaller ones are learned when
-	// the session settles.
-	flowOrderNow = 3.0
 	// flowRescale is the weight of a session at which all sums are scaled down.
 	flowRescale = 1e6
 )
@@ -79,15 +73,18 @@ type Flow struct {
 	// present counts steps whenever they come, presentRecent with the short memory.
 	present, presentRecent []float32
 	before                 table
-	// orders calibrates disorder; sums are the settled sessions' by flowCutUnit,
+	// orders calibrates disorder of firm pairs; sums are the settled sessions' by flowCutUnit,
 	// total of them; cut is the sum from which a session is odd.
-	orders    Tail
-	sums      [80]float32
-	total     float32
-	cut       float64
-	gaps      sketch.LogHist
-	idle      int64
-	freshGaps uint16
+	orders Tail
+	// slipped counts the sessions in which a loose pair was reversed, ties the
+	// steps that came at one moment with another.
+	slipped, ties rareness
+	sums          [80]float32
+	total         float32
+	cut           float64
+	gaps          sketch.LogHist
+	idle          int64
+	freshGaps     uint16
 	// open lists the sessions that have not settled.
 	open chain
 }
@@ -190,35 +187,12 @@ func (f *Flow) missing(step int, have []step) (surprise float64, because int) {
 	return surprise, because
 }
 
-// disorder is the largest surprise of a step coming for the first time after
-// the given ones, and the step that it usually comes before.
-func (f *Flow) disorder(step int, have []step) (surprise float64, because int) {
-	because = -1
-	if step < 0 {
-		return 0, -1
-	}
-	w, least := f.settled.weight, 1.0
-	for _, h := range have {
-		i := f.step(int(h.template))
-		if i < 0 {
-			continue
-		}
-		usual, other := float64(f.before.at(i, step)/w), float64(f.before.at(step, i)/w)
-		if usual+other < flowPair {
-			continue
-		}
-		if p := (usual + 0.5) / (usual + other + 1); p < least {
-			least, because = p, i
-		}
-	}
-	return nats(least), because
-}
-
 // excess is what a surprise adds to the sum of its session.
 func excess(surprise float64) float64 { return max(0, surprise-flowFree) }
 
-// learn counts a session that has settled.
-func (f *Flow) learn(have []step) {
+// learn counts a session that has settled. That a step was out of order in one
+// that was told counts a quarter at first: one fault must not excuse the next.
+func (f *Flow) learn(have []step, told bool) {
 	var buf [sessionSteps]int
 	at := buf[:0]
 	for _, h := range have {
@@ -232,7 +206,11 @@ func (f *Flow) learn(have []step) {
 		f.present[a] += f.settled.weight
 		f.presentRecent[a] += f.recent.weight
 		for _, b := range at[:i] {
-			f.before.add(b, a, f.settled.weight)
+			w := f.settled.weight
+			if told && f.broke(b, a) {
+				w *= flowTold
+			}
+			f.before.add(b, a, w)
 		}
 	}
 	if f.settled.weight > flowRescale {
@@ -300,6 +278,7 @@ func (f *Flow) calibrate(sum, disorder float64) {
 	if disorder < flowOrderNow {
 		f.orders.Learn(disorder)
 	}
+	f.slipped.count()
 	f.sums[min(int(sum/flowCutUnit), len(f.sums)-1)]++
 	if f.total++; f.total >= flowCutMemory {
 		f.total = 0
@@ -376,6 +355,8 @@ func (f *Flow) sync(c *sketch.Codec, limit int) {
 	floats(c, &f.presentRecent, n)
 	f.before.sync(c, int(k))
 	f.orders.Sync(c)
+	f.slipped.sync(c)
+	f.ties.sync(c)
 	for i := range f.sums {
 		c.F32(&f.sums[i])
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// sessionsMax bounds the sessions remembered by a model, 280 bytes each.
+	// sessionsMax bounds the sessions remembered by a model, 352 bytes each.
 	sessionsMax = 8192
 	// sessionSteps bounds the distinct templates of one session; later ones are
 	// not looked at.
@@ -41,7 +41,9 @@ type session struct {
 	id     string
 	flow   int16
 	nsteps uint8
-	told   bool
+	// earlier counts the steps that came before the moment of the last record.
+	earlier uint8
+	told    bool
 	// settled says that the session fell idle and was learned.
 	settled bool
 	// template and slot are where the identifier was met first.
@@ -53,12 +55,21 @@ type session struct {
 	events      uint32
 	// primary counts the records in which no larger kind of session had a part.
 	primary uint32
-	// sum is that of the surprises beyond flowFree so far, disorder the largest of its kind.
-	sum, disorder float32
-	steps         [sessionSteps]step
+	// sum is that of the surprises beyond flowFree so far, disorder the largest of
+	// its kind and slip that of loose pairs.
+	sum, disorder, slip float32
+	steps               [sessionSteps]step
 }
 
 func (s *session) have() []step { return s.steps[:s.nsteps] }
+
+// before is how many of the steps came before now.
+func (s *session) before(now int64) int {
+	if now == s.last {
+		return int(s.earlier)
+	}
+	return int(s.nsteps)
+}
 
 func (s *session) has(template int) bool {
 	for i := range s.steps[:s.nsteps] {
@@ -234,8 +245,9 @@ func (s *Sessions) flow(key uint64) int16 {
 
 // Test tells what the record, as the given step, makes of its session. severity is added to the
 // surprise of a template that is not usual in such sessions; orderCut is the
-// calibrated surprise from which disorder is odd, threshold what both come out as.
-func (s *Sessions) Test(step int, severity, orderCut, threshold float64) (odd Odd) {
+// calibrated surprise from which disorder is odd, threshold what both come out
+// as. Disorder of a loose pair must besides be as rare as threshold says.
+func (s *Sessions) Test(step int, severity, orderCut, threshold float64, now int64) (odd Odd) {
 	if s.primary < 0 {
 		return odd
 	}
@@ -260,9 +272,15 @@ func (s *Sessions) Test(step int, severity, orderCut, threshold float64) (odd Od
 				odd = ses.odd(Unexpected, n, step, -1, surprise)
 			}
 		}
-		if claim, because := f.disorder(at, ses.have()); because >= 0 && claim > float64(ses.disorder) {
-			if n := f.orders.Surprise(claim) / orderCut * threshold; n > odd.Nats {
-				odd = ses.odd(Disorder, n, step, int(f.steps[because]), claim)
+		d := f.disorder(at, ses.have(), ses.before(now))
+		if d.firm > float64(ses.disorder) {
+			if n := f.orders.Surprise(d.firm) / orderCut * threshold; n > odd.Nats {
+				odd = ses.odd(Disorder, n, step, int(f.steps[d.firmBecause]), d.firm)
+			}
+		}
+		if d.loose > float64(ses.slip) {
+			if n := min(d.loose/orderCut*threshold, f.slipped.surprise()); n > odd.Nats {
+				odd = ses.odd(Disorder, n, step, int(f.steps[d.looseBecause]), d.loose)
 			}
 		}
 	}
@@ -403,6 +421,7 @@ func (s *Sessions) event(h *hit, primary bool, template int, severity float64, n
 	if ses.events > 0 && now > ses.last {
 		f.learnGap(now - ses.last)
 	}
+	ses.earlier = uint8(ses.before(now))
 	ses.last, ses.seq = now, seq
 	ses.events++
 	if primary {
@@ -420,12 +439,8 @@ func (s *Sessions) event(h *hit, primary bool, template int, severity float64, n
 	if surprise := f.unexpected(at); surprise > flowFree {
 		ses.sum += float32(excess(surprise + severity))
 	}
-	if claim, _ := f.disorder(at, ses.have()); claim > float64(ses.disorder) {
-		if ses.disorder < flowOrderNow && claim >= flowOrderNow {
-			f.orders.Learn(claim)
-		}
-		ses.disorder = float32(claim)
-	}
+	d := f.disorder(at, ses.have(), int(ses.earlier))
+	f.learnDisorder(ses, &d)
 	if ses.settled && ses.primary*2 >= ses.events {
 		f.late(template, ses.have())
 	}

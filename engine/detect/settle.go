@@ -116,7 +116,7 @@ func (s *Sessions) settle(n int32, templates []Template, threshold float64) (odd
 		ses.told = true
 	}
 	f.calibrate(float64(ses.sum)+sum, float64(ses.disorder))
-	f.learn(ses.have())
+	f.learn(ses.have(), ses.told)
 	return odd
 }
 
@@ -149,7 +149,7 @@ func (s *Sessions) Forget(template int) {
 
 // Bytes is roughly what the sessions cost.
 func (s *Sessions) Bytes() int {
-	n := 320 * len(s.pool)
+	n := 360 * len(s.pool)
 	for i := range s.flows {
 		k := s.flows[i].before.k
 		n += 12*k*k + 2048
@@ -167,6 +167,7 @@ func (e *session) sync(c *sketch.Codec) {
 	c.U16(&u)
 	e.flow = int16(u)
 	c.U8(&e.nsteps)
+	c.U8(&e.earlier)
 	c.Bool(&e.told)
 	c.Bool(&e.settled)
 	c.I32(&e.template)
@@ -180,8 +181,9 @@ func (e *session) sync(c *sketch.Codec) {
 	c.U32(&e.primary)
 	c.F32(&e.sum)
 	c.F32(&e.disorder)
-	if e.nsteps > sessionSteps {
-		c.Fail("got a session of %d steps; want at most %d", e.nsteps, sessionSteps)
+	c.F32(&e.slip)
+	if e.nsteps > sessionSteps || e.earlier > e.nsteps {
+		c.Fail("got a session of %d steps, %d of them earlier; want at most %d", e.nsteps, e.earlier, sessionSteps)
 		e.nsteps = 0
 	}
 	for i := range e.steps[:e.nsteps] {
