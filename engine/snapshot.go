@@ -51,11 +51,13 @@ import (
 //	    8 + 1    count from which it is looked at again, whether there is a forest; if so
 //	    4 + 6    state, numbers d, step, proven; their slots
 //	    2 + 2    records remembered, place of the next
-//	    4 + 8 + 4  records since it was grown, chance, share of odd ones
+//	    4 + 8    records since it was grown, chance
+//	    4 + 4    share of odd ones, closer looks left
 //	    328      tail: 80 counts 4, their sum 8
 //	    4 + ...  512 records, d logarithms 4 each
 //	    1        whether there are trees; if so
 //	    404 * 3  of each number: 193 ranks 2 and that of none 2, what others say of it 4 * 4
+//	    512      cells that hold several records, a bit each
 //	    4 + 4    depth of usual records, of odd ones
 //	    2        odd ones among those put together
 //	    16 * ... trees: nodes 1, each: low 2, high 2, at 2, along 1, next 1

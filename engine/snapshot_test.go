@@ -164,7 +164,10 @@ func FuzzRestore(f *testing.F) {
 	f.Add(good, uint32(100), uint64(0), false)
 	f.Add(good, uint32(40), uint64(1<<63), true)
 	f.Add([]byte(snapshotMagic), uint32(0), uint64(0), true)
-	recs := mixed(300)
+	forests := newEngine(f)
+	forests.Score(nil, transfers(3500, 600))
+	f.Add(forests.Snapshot(nil), uint32(20_000), uint64(1), true)
+	recs := append(mixed(300), transfers(300, 20)...)
 	f.Fuzz(func(t *testing.T, data []byte, at uint32, v uint64, sealed bool) {
 		b := append([]byte(nil), data...)
 		if len(b) >= snapshotHeader+snapshotSum+8 {

@@ -74,7 +74,9 @@ func (f *Joint) syncTrees(c *sketch.Codec) {
 	for k := range f.ranks {
 		r := &f.ranks[k]
 		for b := range r.at {
-			c.I16(&r.at[b])
+			if c.I16(&r.at[b]); b > 0 && r.at[b] < r.at[b-1] {
+				c.Fail("got rank %d behind rank %d", r.at[b], r.at[b-1])
+			}
 		}
 		c.I16(&r.none)
 		for j := range f.across[k] {

@@ -261,6 +261,45 @@ func TestJointRoundTrip(t *testing.T) {
 	}
 }
 
+// TestJointSurvivesDamage alters the bytes of a forest: they are refused, or give
+// one that goes on without a panic.
+func TestJointSurvivesDamage(t *testing.T) {
+	records := correlated(rand.New(rand.NewPCG(13, 14)), 3500)
+	for _, n := range []int{600, 775, 3000} {
+		var p Params
+		var tm Template
+		joint(&p, &tm, records[:n], nil)
+		w := sketch.NewWriter(nil)
+		tm.syncJoint(w)
+		data := w.Bytes()
+		refused := 0
+		rapid.Check(t, func(t *rapid.T) {
+			bad := slices.Clone(data)
+			for range rapid.IntRange(1, 4).Draw(t, "changes") {
+				bad[rapid.IntRange(0, len(bad)-1).Draw(t, "at")] ^= rapid.Byte().Draw(t, "by")
+			}
+			again := tm
+			again.Slots, again.Joint = slices.Clone(tm.Slots), nil
+			r := sketch.NewReader(bad)
+			if again.syncJoint(r); r.Err() != nil {
+				refused++
+				return
+			}
+			q := p
+			joint(&q, &again, records[n:n+60], nil)
+			if again.Joint != nil && again.Joint.state == jointReady {
+				var x [jointCandidates]float32
+				again.Joint.point(7, &x)
+				again.Joint.apart(&x)
+				again.Joint.begin(&again)
+			}
+		})
+		if refused == 0 {
+			t.Errorf("got none refused behind record %d; want some", n)
+		}
+	}
+}
+
 // TestJointCosts compares what a forest says that it costs with its size.
 func TestJointCosts(t *testing.T) {
 	if got, want := jointSelf, int(reflect.TypeFor[Joint]().Size()); got != want {

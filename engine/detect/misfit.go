@@ -11,9 +11,9 @@ const (
 	// misfitNear is how many of the records remembered, those whose other numbers
 	// are most alike, say what is usual beside them.
 	misfitNear = 64
-	// misfitWidth and misfitTail are the surprise of a number at the ends of what
-	// eight in ten of these have, and what it grows by with each such width beyond: as
-	// of a normal distribution's tail, believed to be an exponential one.
+	// misfitEnds is the surprise of a number at an end of what eight in ten of these
+	// have, misfitTail what it grows by with each such width beyond: the width is 2.56
+	// deviations of a normal distribution, and the mean excess there 0.41.
 	misfitEnds, misfitTail = 1.6, 6.2
 	// misfitFar is what it costs that these are a deviation away, in widths.
 	misfitFar = 0.3
