@@ -1,13 +1,15 @@
 package pipeline
 
 import (
+	"sync"
+
 	"github.com/logscope/logscope/loki"
 )
 
 // Most blocks have no anomaly, and their records are encoded as they would be without scoring. So a
 // chunk's first block is encoded in the moments in which its scoring waits: for the engine, which another
-// worker has, and for lines, which are read on another goroutine. Where an anomaly turns up after all the
-// batch begins anew: the bytes are the same, whichever way.
+// worker has, and for lines, which are read on another goroutine; and by that one when all lines are read.
+// Where an anomaly turns up after all the batch begins anew: the bytes are the same, whichever way.
 
 const (
 	// aheadRecords is the smallest block that this is done with.
@@ -18,10 +20,12 @@ const (
 
 // encoding is the block at hand being appended to the batch, as if none of its records were an anomaly.
 type encoding struct {
-	p      *Pipeline
-	w      *work
-	batch  *loki.Batch
-	last   bool // nothing will follow but events
+	p     *Pipeline
+	w     *work
+	batch *loki.Batch
+	last  bool // nothing will follow but events
+
+	mu     sync.Mutex // guards all of it, w's cache and scratch, and the batch
 	next   int
 	ended  bool
 	failed bool
@@ -46,14 +50,24 @@ func (p *Pipeline) scoreAndEncode(w *work, batch *loki.Batch, seen, first, last 
 			return
 		}
 	}
+	e.end()
 	batch.Restart()
 	w.cache.last.target, w.cache.last.set = nil, nil
 	p.encode(w, batch)
 }
 
+// end makes sure that no step is at work, and none will be.
+func (e *encoding) end() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.ended = true
+}
+
 // step encodes a few records more; false: there are none. What panics here will again when the block is
 // encoded anew, where it is caught and told.
 func (e *encoding) step() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	if e.ended {
 		return false
 	}

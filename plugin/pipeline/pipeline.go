@@ -115,7 +115,7 @@ func newShard(cfg Config, log *slog.Logger, wordsOf string, second bool) (*Pipel
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	if runtime.GOMAXPROCS(0) > 1 {
-		p.cfg.Engine.Ahead = drain.NewAhead(func(work func()) { go work() }, func() bool { return p.meanwhile != nil && p.meanwhile() })
+		p.cfg.Engine.Ahead = drain.NewAhead(p.readAhead, func() bool { return p.meanwhile != nil && p.meanwhile() })
 	}
 	if cfg.Score {
 		if p.engine, err = engine.New(p.cfg.Engine); err != nil {
@@ -127,6 +127,16 @@ func newShard(cfg Config, log *slog.Logger, wordsOf string, second bool) (*Pipel
 	}
 	p.lookAtFiles(time.Now())
 	return p, nil
+}
+
+// readAhead runs work, which reads lines, on another goroutine, and when it is done what is to be done meanwhile.
+func (p *Pipeline) readAhead(work func()) {
+	meanwhile := p.meanwhile
+	go func() {
+		work()
+		for meanwhile != nil && meanwhile() {
+		}
+	}()
 }
 
 // Flush takes one chunk to Loki and says what became of it. It returns within
