@@ -6,9 +6,9 @@ const (
 	aheadLines, aheadStretches = 128, 16
 	// aheadLeast is the block that is worth it.
 	aheadLeast = 1024
-	// keepToks, keepParams and keepSkel are what a reading of an Ahead may keep
-	// between blocks: a few lines with all that a line can hold must not stay.
-	keepToks, keepParams, keepSkel = 32, 16, 512
+	// keepToks, keepParams and keepSkel are what a stretch may keep between blocks:
+	// lines with all that a line can hold must not stay.
+	keepToks, keepParams, keepSkel = 64 * aheadLines, 32 * aheadLines, 512 * aheadLines
 )
 
 // Ahead reads a block's lines while those before them are looked up. Reading is
@@ -37,6 +37,11 @@ type stretch struct {
 	before   lexerState
 	readings [aheadLines]reading
 	n        int // of readings
+	// Their parts lie one behind the other, so that processors fetch them from one another before they are asked for.
+	skels    []byte
+	toks     []token
+	params   []Param
+	skel     []byte // scratch
 	notes    notes
 	panicked any
 }
@@ -91,10 +96,34 @@ func (l *lexer) readStretch(p *stretch, raw bool) {
 	defer func() { p.panicked = recover() }()
 	l.heed(&p.notes)
 	p.before = l.state()
+	p.skels, p.toks, p.params = p.skels[:0], p.toks[:0], p.params[:0]
 	for i, line := range p.lines {
-		l.read(&p.readings[i], line, raw)
+		r := &p.readings[i]
+		r.skel, r.toks, r.params = p.skel, room(&p.toks, tokensMax+2), room(&p.params, paramsMax)
+		l.read(r, line, raw)
+		p.skel = r.skel
+		n := len(p.skels)
+		p.skels = append(p.skels, r.skel...)
+		r.skel = p.skels[n:]
+		p.toks, p.params = taken(p.toks, len(r.toks)), taken(p.params, len(r.params))
 		p.n++
 	}
+}
+
+// room returns the part of v behind its elements, n of them at least.
+func room[T any](v *[]T, n int) []T {
+	if cap(*v)-len(*v) < n {
+		*v = make([]T, 0, 2*cap(*v)+n)
+	}
+	return (*v)[len(*v):]
+}
+
+// taken is v with n elements more, if they were put into its room and not elsewhere, for want of more.
+func taken[T any](v []T, n int) []T {
+	if len(v)+n > cap(v) {
+		return v
+	}
+	return v[:len(v)+n]
 }
 
 // expects says that the line is the next one of the block.
@@ -181,12 +210,10 @@ func (a *Ahead) forget() {
 	a.todo, a.rest, a.at = nil, nil, nil
 	for i := range a.stretches {
 		p := &a.stretches[i]
-		for k := range p.readings {
-			r := &p.readings[k]
-			r.forget()
-			if cap(r.toks) > keepToks || cap(r.params) > keepParams || cap(r.skel) > keepSkel {
-				*r = reading{}
-			}
+		clear(p.readings[:])
+		clear(p.params[:cap(p.params)])
+		if cap(p.toks) > keepToks || cap(p.params) > keepParams || cap(p.skels) > keepSkel {
+			p.toks, p.params, p.skels = nil, nil, nil
 		}
 		p.lines, p.n, p.panicked = nil, 0, nil
 	}

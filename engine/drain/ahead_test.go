@@ -121,14 +121,16 @@ func checkForgotten(t *testing.T, a *Ahead) {
 	for i := range a.stretches {
 		s := &a.stretches[i]
 		for k := range s.readings {
-			q := &s.readings[k]
-			if q.line != nil || q.message != nil || cap(q.params) > keepParams {
-				t.Fatalf("stretch %d, reading %d: it keeps %q and %d parameters", i, k, q.line, cap(q.params))
+			if q := &s.readings[k]; q.line != nil || q.message != nil || q.params != nil {
+				t.Fatalf("stretch %d, reading %d: it keeps %q", i, k, q.line)
 			}
-			for _, p := range q.params[:cap(q.params)] {
-				if p.Value != nil || p.Key != nil {
-					t.Fatalf("stretch %d, reading %d: it keeps the parameter %q", i, k, p.Value)
-				}
+		}
+		if cap(s.params) > keepParams || cap(s.toks) > keepToks || cap(s.skels) > keepSkel {
+			t.Fatalf("stretch %d keeps room for %d parameters, %d tokens, %d bytes", i, cap(s.params), cap(s.toks), cap(s.skels))
+		}
+		for _, p := range s.params[:cap(s.params)] {
+			if p.Value != nil || p.Key != nil {
+				t.Fatalf("stretch %d keeps the parameter %q", i, p.Value)
 			}
 		}
 		if s.lines != nil {
