@@ -34,6 +34,11 @@ type Engine struct {
 	block   []*model
 	settle  []*model
 	checked uint64
+	// expecting is the model of the records that Expect told of, expected how many there are; nil: it was
+	// not called. mixed says that those that follow are of others, too.
+	expecting *model
+	expected  int
+	mixed     bool
 }
 
 // New returns an Engine that has learned nothing.
@@ -50,9 +55,15 @@ func New(cfg Config) (*Engine, error) {
 // than single lines.
 func (e *Engine) Score(dst []Verdict, recs []Record) []Verdict {
 	e.block, e.settle = e.block[:0], e.settle[:0]
+	if e.expecting != nil {
+		e.settle = append(e.settle, e.expecting)
+	}
 	for i := range recs {
 		m := e.model(recs[i].Stream)
 		e.block = append(e.block, m)
+		if i < e.expected && m == e.expecting {
+			continue // it holds the line
+		}
 		if len(m.lines) == 0 {
 			e.settle = append(e.settle, m)
 		}
@@ -75,11 +86,41 @@ func (e *Engine) Score(dst []Verdict, recs []Record) []Verdict {
 	return dst
 }
 
-// begin begins the block of each model. The longest one is read ahead.
+// Expect tells with which records, all of one stream, the next Score will
+// begin, so that their lines are read already. It may be told of more, as they
+// become known, those that follow. Unexpect takes it back. Without Config.Ahead it does nothing.
+func (e *Engine) Expect(recs []Record) {
+	if e.cfg.Ahead == nil || len(recs) == 0 {
+		return
+	}
+	if e.expecting == nil {
+		e.expecting = e.model(recs[0].Stream)
+	}
+	m := e.expecting
+	for i := range recs {
+		if e.mixed = e.mixed || recs[i].Stream != m.stream || len(m.lines) > 0 && recs[i].Raw != m.raw; e.mixed {
+			break
+		}
+		m.hold(recs[i].Line, recs[i].Raw)
+		e.expected++
+	}
+	m.expect(e.cfg.Ahead)
+}
+
+// Unexpect takes back what Expect told.
+func (e *Engine) Unexpect() {
+	if e.expecting != nil {
+		e.expecting.release()
+	}
+	e.expecting, e.expected, e.mixed = nil, 0, false
+}
+
+// begin begins the block of each model. The longest one is read ahead, unless
+// that was begun already.
 func (e *Engine) begin() {
 	longest := 0
 	for i, m := range e.settle {
-		if len(m.lines) > len(e.settle[longest].lines) {
+		if e.expecting == nil && len(m.lines) > len(e.settle[longest].lines) {
 			longest = i
 		}
 	}
@@ -99,6 +140,7 @@ func (e *Engine) release() {
 	}
 	clear(e.block)
 	clear(e.settle)
+	e.expecting, e.expected, e.mixed = nil, 0, false
 }
 
 // Rescore scores the records as Score would, but learns nothing from them,

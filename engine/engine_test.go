@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -61,5 +62,36 @@ func TestReadingAheadChangesNothing(t *testing.T) {
 	}
 	if started < 4 {
 		t.Errorf("got %d blocks read ahead; want 4 or more, or this shows nothing", started)
+	}
+}
+
+// TestExpectChangesNothing tells the engine of records before it scores them,
+// in parts, of none but one stream and of more, and takes it back at times.
+func TestExpectChangesNothing(t *testing.T) {
+	all := mixed(40_000)
+	one := slices.DeleteFunc(slices.Clone(all), func(r Record) bool { return r.Stream != "app" })
+	for what, recs := range map[string][]Record{"one stream": one, "two streams": all, "one, then two": slices.Concat(one[:9000], all)} {
+		want := run(t, newEngine(t), recs, 5000, nil)
+		started := 0
+		cfg := DefaultConfig()
+		cfg.Ahead = drain.NewAhead(func(work func()) { started++; go work() }, nil)
+		e, err := New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := run(t, e, recs, 5000, func(at int) {
+			block := recs[at:min(at+5000, len(recs))]
+			e.Expect(block[:min(1500, len(block))])
+			e.Expect(block[min(1500, len(block)):min(3100, len(block))])
+			if at == 10_000 {
+				e.Unexpect()
+			}
+		})
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: verdicts differ (-not told +told):\n%.4000s", what, diff)
+		}
+		if started < 3 {
+			t.Errorf("%s: got %d blocks read ahead; want 3 or more, or this shows nothing", what, started)
+		}
 	}
 }

@@ -92,6 +92,13 @@ func (m *model) begin(ahead *drain.Ahead) {
 	}
 }
 
+// expect announces that the block begins with the lines held.
+func (m *model) expect(ahead *drain.Ahead) {
+	if !m.loose.on {
+		m.miner.Expect(m.lines, m.raw, ahead)
+	}
+}
+
 // release lets go of the lines held: they belong to the caller.
 func (m *model) release() {
 	m.miner.End()

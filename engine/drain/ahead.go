@@ -23,12 +23,15 @@ type Ahead struct {
 	// What follows is of the block at hand.
 	todo [][]byte // lines not looked up yet
 	rest [][]byte // those among them not handed to a stretch
+	more bool     // the block may grow
 	raw  bool
+	idle []*stretch
 	at   *stretch // being looked up
 	used int      // of its readings
-	held int      // stretches that are here, at among them
-	free chan *stretch
-	full chan *stretch
+
+	free  chan *stretch
+	full  chan *stretch
+	ended bool // free is closed
 }
 
 // stretch is some lines of a block, on their way to the goroutine that reads them and back.
@@ -57,19 +60,19 @@ func NewAhead(start func(work func()), meanwhile func() bool) *Ahead {
 	return &Ahead{start: start, meanwhile: meanwhile}
 }
 
-// begin has the lines read ahead, if that is worth it.
-func (m *Miner) begin(lines [][]byte) {
+// begin has the lines read ahead, if that is worth it. more says that there may be more of them.
+func (m *Miner) begin(lines [][]byte, more bool) {
 	a := m.lent
 	if a == nil || len(lines) < aheadLeast {
 		return
 	}
 	m.ahead = a
-	a.todo, a.rest, a.raw, a.at, a.held = lines, lines, m.blockRaw, nil, aheadStretches
-	// There is room for all stretches, so that only who has none waits.
-	a.free, a.full = make(chan *stretch, aheadStretches), make(chan *stretch, aheadStretches)
-	for i := 0; i < aheadStretches && len(a.rest) > 0; i++ {
-		a.hand(&a.stretches[i])
+	a.todo, a.rest, a.raw, a.more, a.at, a.idle = lines, lines, m.blockRaw, more, nil, a.idle[:0]
+	for i := range a.stretches {
+		a.idle = append(a.idle, &a.stretches[i])
 	}
+	// There is room for all stretches, so that only who has none waits.
+	a.free, a.full, a.ended = make(chan *stretch, aheadStretches), make(chan *stretch, aheadStretches), false
 	l, free, full, raw := &m.lexer, a.free, a.full, a.raw
 	a.start(func() {
 		for p := range free {
@@ -77,15 +80,33 @@ func (m *Miner) begin(lines [][]byte) {
 			full <- p
 		}
 	})
+	a.deal()
 }
 
-// hand gives the stretch away with the next lines to read; with the last of them, it says so.
-func (a *Ahead) hand(p *stretch) {
-	n := min(len(a.rest), aheadLines)
-	p.lines, a.rest = a.rest[:n], a.rest[n:]
-	a.held--
-	a.free <- p
-	if len(a.rest) == 0 {
+// extend has more lines read. None was looked up yet.
+func (a *Ahead) extend(lines [][]byte, more bool) {
+	a.todo, a.rest, a.more = lines, lines[len(a.todo)-len(a.rest):], more
+	a.deal()
+}
+
+// deal gives idle stretches away with the next lines to read, and says so when those are all.
+func (a *Ahead) deal() {
+	for n := len(a.idle); n > 0 && (len(a.rest) >= aheadLines || len(a.rest) > 0 && !a.more); n-- {
+		p := a.idle[n-1]
+		a.idle = a.idle[:n-1]
+		k := min(len(a.rest), aheadLines)
+		p.lines, a.rest = a.rest[:k], a.rest[k:]
+		a.free <- p
+	}
+	if len(a.rest) == 0 && !a.more {
+		a.end()
+	}
+}
+
+// end says that no stretch will be given away any more.
+func (a *Ahead) end() {
+	if !a.ended {
+		a.ended = true
 		close(a.free)
 	}
 }
@@ -136,13 +157,12 @@ func (a *Ahead) next(n *notes) *reading {
 	if a.at != nil && a.used == len(a.at.lines) {
 		if len(a.rest) > 0 {
 			a.at.notes, *n = *n, a.at.notes
-			a.hand(a.at)
 		}
-		a.at = nil
+		a.idle, a.at = append(a.idle, a.at), nil
+		a.deal()
 	}
 	if a.at == nil {
 		a.at, a.used = a.wait(), 0
-		a.held++
 	}
 	if a.used >= a.at.n {
 		panic(a.at.panicked)
@@ -174,25 +194,25 @@ func (m *Miner) halt() {
 		return
 	}
 	m.ahead = nil
-	first, beyond := a.at, false
-	for a.held < aheadStretches {
+	first, beyond, away := a.at, false, aheadStretches-len(a.idle)
+	if first != nil {
+		away--
+	}
+	for ; away > 0; away-- {
 		select {
-		case _, ok := <-a.free: // not begun
+		case p, ok := <-a.free: // not begun
 			if ok {
-				a.held++
+				p.n = 0
 				continue
 			}
 		default:
 		}
 		p := <-a.full
-		a.held++
 		if beyond = true; first == nil {
 			first, a.used = p, 0
 		}
 	}
-	if len(a.rest) > 0 {
-		close(a.free)
-	}
+	a.end()
 	for i := range a.stretches {
 		m.heed(&a.stretches[i].notes)
 	}
@@ -207,7 +227,7 @@ func (m *Miner) halt() {
 
 // forget drops the references to lines, and what an unusual line has taken.
 func (a *Ahead) forget() {
-	a.todo, a.rest, a.at = nil, nil, nil
+	a.todo, a.rest, a.at, a.more = nil, nil, nil, false
 	for i := range a.stretches {
 		p := &a.stretches[i]
 		clear(p.readings[:])

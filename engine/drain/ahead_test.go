@@ -73,6 +73,13 @@ func TestAhead(t *testing.T) {
 	read := 0
 	for n, block := range aheadBlocks(r) {
 		plain.Begin(block, false, nil)
+		if k := r.IntN(len(block)); r.IntN(2) == 0 {
+			other.Expect(block[:k], false, ahead)
+			other.Expect(block[:k+r.IntN(len(block)-k)], false, ahead)
+			if r.IntN(4) == 0 {
+				other.End() // it does not come
+			}
+		}
 		other.Begin(block, false, ahead)
 		stop, odd := len(block), -1
 		switch n % 4 {

@@ -204,7 +204,7 @@ func (m *Miner) learnNow(r *reading, line []byte, raw bool) (*reading, *cluster)
 		m.settleLines(rest, m.blockRaw)
 		r = &m.own
 		m.read(r, line, raw)
-		m.begin(rest)
+		m.begin(rest, false)
 	} else {
 		m.settle(true)
 	}
@@ -227,9 +227,35 @@ func (m *Miner) learnNow(r *reading, line []byte, raw bool) (*reading, *cluster)
 // lines are to be parsed next and in order, and must not change until End. A
 // long block is read by ahead, unless that is nil; what Parse finds is the same.
 func (m *Miner) Begin(lines [][]byte, raw bool, ahead *Ahead) {
+	if len(lines) > 0 && m.expects(lines, raw, ahead) {
+		m.block = lines
+		m.ahead.extend(lines, false)
+		return
+	}
 	m.End()
 	m.block, m.blockRaw, m.lent = lines, raw, ahead
-	m.begin(lines)
+	m.begin(lines, false)
+}
+
+// Expect tells with what lines the next block will begin, so that they are read
+// already; again, with more lines, as they become known. Begin must follow
+// with the same ahead, and all the lines.
+func (m *Miner) Expect(lines [][]byte, raw bool, ahead *Ahead) {
+	if len(lines) == 0 {
+		return
+	}
+	if m.expects(lines, raw, ahead) {
+		m.ahead.extend(lines, true)
+		return
+	}
+	m.End()
+	m.blockRaw, m.lent = raw, ahead
+	m.begin(lines, true)
+}
+
+// expects says that the lines begin with those of the last Expect.
+func (m *Miner) expects(lines [][]byte, raw bool, ahead *Ahead) bool {
+	return m.ahead != nil && m.ahead == ahead && ahead.more && raw == m.blockRaw && len(lines) >= len(ahead.todo) && same(lines[0], ahead.todo[0])
 }
 
 // End ends the block of Begin, however far it was parsed. Neither the Miner nor

@@ -41,7 +41,7 @@ func (p *Pipeline) scoreAndEncode(w *work, batch *loki.Batch, seen, first, last 
 		return
 	}
 	e := &encoding{p: p, w: w, batch: batch, last: last}
-	p.score(w, false, e.step)
+	p.score(w, false, e)
 	if w.flagged = w.anyFlagged(); !w.flagged && !(last && len(w.events) > 0) {
 		for e.step() {
 		}
@@ -66,6 +66,9 @@ func (e *encoding) end() {
 // step encodes a few records more; false: there are none. What panics here will again when the block is
 // encoded anew, where it is caught and told.
 func (e *encoding) step() bool {
+	if e == nil {
+		return false
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.ended {

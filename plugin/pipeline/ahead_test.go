@@ -25,7 +25,7 @@ func TestEncodingAheadChangesNoByte(t *testing.T) {
 	damaged := next(2000, true)
 	damaged[len(damaged)/2] = 0xc1
 	chunks := [][]byte{
-		next(9000, true), next(2000, true), next(6000, false), next(1000, true), next(500, true), next(17_000, false), damaged,
+		next(9000, true), next(2000, true), next(6000, false), next(3000, true), next(500, true), next(17_000, false), damaged,
 		next(100, true), lines(t, normal(1000)...), lines(t, strings.Repeat("\xff\x00long ", 100_000)), next(600, false), next(600, true),
 	}
 	ahead, _ := start(t, s, nil)
@@ -69,7 +69,7 @@ func TestPanicInEncodingAheadIsContained(t *testing.T) {
 	w.begin(lines(t, normal(1000)...))
 	p.decode(w, "app", &pending{})
 	e := &encoding{p: p, w: w, last: true} // no batch
-	p.score(w, false, e.step)
+	p.score(w, false, e)
 	for e.step() {
 	}
 	if !e.failed {

@@ -44,15 +44,15 @@ type Pipeline struct {
 	closing sync.Once
 	closed  error // what Close came to
 
-	// scoring guards the engine, panics, meanwhile and labelsOf; it is held while a block is scored. mu guards memory,
+	// scoring guards the engine, panics and labelsOf; it is held while a block is scored. mu guards memory,
 	// counts, free, adopted and left, and is held for moments only. Neither is taken while the other is held.
 	scoring sync.Mutex
 	engine  *engine.Engine
 	panics  int // of scoring, in a row
-	// meanwhile does other work of the flush whose block is scored.
-	meanwhile func() bool
 	// labelsOf is the label set that a model's records had last: its events carry it.
 	labelsOf map[string]*labelSet
+	// meanwhile is what there is to do for the flush whose block is scored.
+	meanwhile atomic.Pointer[encoding]
 
 	mu     sync.Mutex
 	memory *memory
@@ -115,7 +115,7 @@ func newShard(cfg Config, log *slog.Logger, wordsOf string, second bool) (*Pipel
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	if runtime.GOMAXPROCS(0) > 1 {
-		p.cfg.Engine.Ahead = drain.NewAhead(p.readAhead, func() bool { return p.meanwhile != nil && p.meanwhile() })
+		p.cfg.Engine.Ahead = drain.NewAhead(p.readAhead, func() bool { return p.meanwhile.Load().step() })
 	}
 	if cfg.Score {
 		if p.engine, err = engine.New(p.cfg.Engine); err != nil {
@@ -131,10 +131,9 @@ func newShard(cfg Config, log *slog.Logger, wordsOf string, second bool) (*Pipel
 
 // readAhead runs work, which reads lines, on another goroutine, and when it is done what is to be done meanwhile.
 func (p *Pipeline) readAhead(work func()) {
-	meanwhile := p.meanwhile
 	go func() {
 		work()
-		for meanwhile != nil && meanwhile() {
+		for p.meanwhile.Load().step() {
 		}
 	}()
 }

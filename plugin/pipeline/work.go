@@ -49,6 +49,8 @@ type work struct {
 	cache       cache
 
 	flagged bool // the last block had an anomaly, so the next one may
+	early   bool // scoring is held while the block is decoded, so that reading its lines may begin
+	told    int  // how many of recs the engine expects
 
 	// Of the chunk at hand.
 	notForwarded, skipped int
@@ -107,7 +109,7 @@ func (w *work) release() {
 	clear(w.events)
 	clear(w.eventLabels)
 	clear(w.meta[:cap(w.meta)])
-	w.items, w.recs, w.verdicts = w.items[:0], w.recs[:0], w.verdicts[:0]
+	w.items, w.recs, w.verdicts, w.told = w.items[:0], w.recs[:0], w.verdicts[:0], 0
 	w.events, w.eventLabels, w.sampled = w.events[:0], w.eventLabels[:0], w.sampled[:0]
 	if cap(w.arena) > arenaKeepBytes {
 		w.arena = nil
@@ -131,13 +133,7 @@ func (p *Pipeline) prepare(tag string, data []byte, seen bool, before *told) *pe
 	pd := &pending{told: &told{untagged: w.untagged}}
 	records := 0
 	for more, n := true, 0; more; n++ {
-		more = p.decode(w, tag, pd)
-		if b := w.block(n); b != nil {
-			b.recite(w)
-			p.encode(w, batch)
-		} else {
-			p.scoreAndEncode(w, batch, seen, n == 0, !more)
-		}
+		more = p.prepareBlock(w, batch, tag, pd, seen, n)
 		if p.cfg.Score {
 			pd.told.add(w)
 		}
@@ -166,6 +162,42 @@ func (p *Pipeline) prepare(tag string, data []byte, seen bool, before *told) *pe
 	}
 	p.warnMasks()
 	return pd
+}
+
+// prepareBlock decodes, scores and encodes the n-th block of a chunk, and says whether there is another one.
+func (p *Pipeline) prepareBlock(w *work, batch *loki.Batch, tag string, pd *pending, seen bool, n int) (more bool) {
+	said := w.block(n)
+	w.early = said == nil && !seen && p.cfg.Score && p.cfg.Engine.Ahead != nil && p.scoring.TryLock()
+	defer p.endEarly(w)
+	more = p.decode(w, tag, pd)
+	if said != nil {
+		said.recite(w)
+		p.encode(w, batch)
+		return more
+	}
+	p.scoreAndEncode(w, batch, seen, n == 0, !more)
+	return more
+}
+
+// earlyRecords is how many records are decoded before the engine is told of them.
+const earlyRecords = 1024
+
+// expect tells the engine of what was decoded, if it is for this block.
+func (p *Pipeline) expect(w *work) {
+	if w.early && len(w.items) >= w.told+earlyRecords {
+		w.list()
+		p.engine.Expect(w.recs[w.told:])
+		w.told = len(w.recs)
+	}
+}
+
+// endEarly lets go of the engine where scoring did not.
+func (p *Pipeline) endEarly(w *work) {
+	if w.early {
+		w.early = false
+		p.engine.Unexpect()
+		p.scoring.Unlock()
+	}
 }
 
 // warnMasks tells of masks that take too long.
@@ -197,6 +229,7 @@ func (p *Pipeline) decode(w *work, tag string, pd *pending) bool {
 		err := w.reader.Next(&it.rec)
 		if err == nil {
 			p.shaper.fill(w, it, tag)
+			p.expect(w)
 			continue
 		}
 		w.items = w.items[:len(w.items)-1]
@@ -223,15 +256,12 @@ func (p *Pipeline) resync(w *work, cause error, tag string, pd *pending) bool {
 
 // score fills w.verdicts and w.events. If scoring panics, both stay empty and
 // the records go out untagged. Of a chunk seen before, verdicts only serve to choose what to forward.
-// meanwhile, if not nil, does some other work while scoring waits, and says whether there was any.
-func (p *Pipeline) score(w *work, seen bool, meanwhile func() bool) {
+// meanwhile, which may be nil, is what to do while scoring waits.
+func (p *Pipeline) score(w *work, seen bool, meanwhile *encoding) {
 	if !p.cfg.Score || len(w.items) == 0 || seen && p.cfg.Forward == ForwardAll {
 		return
 	}
-	for i := range w.items {
-		it := &w.items[i]
-		w.recs = append(w.recs, engine.Record{Stream: it.stream, Time: it.rec.Time, Line: it.message})
-	}
+	w.list()
 	took, err := p.scoreBlock(w, seen, meanwhile)
 	if err != nil {
 		p.count(func(c *Counts) { c.Panics++; c.Unscored += uint64(len(w.items)) })
@@ -246,16 +276,26 @@ func (p *Pipeline) score(w *work, seen bool, meanwhile func() bool) {
 	}
 }
 
+// list makes the engine's records of the items.
+func (w *work) list() {
+	for i := len(w.recs); i < len(w.items); i++ {
+		it := &w.items[i]
+		w.recs = append(w.recs, engine.Record{Stream: it.stream, Time: it.rec.Time, Line: it.message})
+	}
+}
+
 // scoreBlock scores w.recs, one block of the pipeline at a time. took is without the wait for others.
-func (p *Pipeline) scoreBlock(w *work, seen bool, meanwhile func() bool) (took time.Duration, err error) {
-	for !p.scoring.TryLock() {
-		if meanwhile == nil || !meanwhile() {
+func (p *Pipeline) scoreBlock(w *work, seen bool, meanwhile *encoding) (took time.Duration, err error) {
+	for !w.early && !p.scoring.TryLock() {
+		if !meanwhile.step() {
 			p.scoring.Lock()
 			break
 		}
 	}
+	w.early = false
 	defer p.scoring.Unlock()
-	p.meanwhile = meanwhile
+	p.meanwhile.Store(meanwhile)
+	defer p.meanwhile.Store(nil)
 	started := time.Now()
 	defer func() {
 		r := recover()
@@ -264,6 +304,7 @@ func (p *Pipeline) scoreBlock(w *work, seen bool, meanwhile func() bool) (took t
 		}
 		err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
 		w.verdicts, w.events = w.verdicts[:0], w.events[:0]
+		p.engine.Unexpect()
 		p.replaceEngine(err)
 	}()
 	if p.beforeScore != nil {
