@@ -154,18 +154,31 @@ var planted = []struct{ what, line string }{
 	{"an outlier in a message of the new version", "INFO %s class=%s in 98765ms"},
 }
 
+// replaced writes the lines of one release, and then those of another.
+func replaced(rng *rand.Rand, before, after *release) (recs []Record) {
+	for i := range linesBefore + linesAfter {
+		r := before
+		if i >= linesBefore {
+			r = after
+		}
+		recs = append(recs, Record{Stream: "s", Time: epoch + int64(i)*2e8, Line: []byte(r.line(rng))})
+	}
+	return recs
+}
+
+// undeployed makes the log of a service of which nothing is deployed.
+func undeployed(seed uint64, took latency) []Record {
+	rng := rand.New(rand.NewPCG(seed, 11))
+	before, _ := releases(rng, took)
+	return replaced(rng, &before, &before)
+}
+
 // deployed makes the log of a service that is deployed anew, with planted
 // anomalies or without, and returns where they are.
 func deployed(seed uint64, took latency, plant bool) (recs []Record, at []int) {
 	rng := rand.New(rand.NewPCG(seed, 11))
 	before, after := releases(rng, took)
-	for i := range linesBefore + linesAfter {
-		r := &before
-		if i >= linesBefore {
-			r = &after
-		}
-		recs = append(recs, Record{Stream: "s", Time: epoch + int64(i)*2e8, Line: []byte(r.line(rng))})
-	}
+	recs = replaced(rng, &before, &after)
 	if !plant {
 		return recs, nil
 	}
@@ -206,7 +219,7 @@ func TestDeploymentSettles(t *testing.T) {
 	const seeds = 10
 	for _, kind := range latencies {
 		t.Run(kind.what, func(t *testing.T) {
-			late, settled := deployments(t, DefaultConfig(), kind.draw, seeds)
+			late, settled := deployments(t, DefaultConfig(), kind.draw, seeds, true)
 			if most := alertsPer100k * seeds * (linesAfter - settles) / 100_000; settled > most {
 				t.Errorf("got %d alerts from line %d of the new versions on; want at most %d", settled, settles, most)
 			}
@@ -217,23 +230,28 @@ func TestDeploymentSettles(t *testing.T) {
 		if testing.Short() {
 			return
 		}
+		t.Run(kind.what+", nothing deployed", func(t *testing.T) { deployments(t, DefaultConfig(), kind.draw, seeds, false) })
 	}
 	t.Run("without adapting", func(t *testing.T) {
 		cfg := DefaultConfig()
 		cfg.Without = Drift
-		if late, settled := deployments(t, cfg, latencies[0].draw, seeds); late+settled < 2*seeds {
+		if late, settled := deployments(t, cfg, latencies[0].draw, seeds, true); late+settled < 2*seeds {
 			t.Errorf("got %d and %d alerts; want so many that adapting is worth its code", late, settled)
 		}
 	})
 }
 
 // deployments returns how many alerts services raise from line 200 of their new
-// version on, and from line 2,000 on, and checks that each roll-out is told once.
-func deployments(t *testing.T, cfg Config, took latency, seeds int) (late, settled int) {
+// version on, and from line 2,000 on, and checks that each roll-out is told once
+// where there is one.
+func deployments(t *testing.T, cfg Config, took latency, seeds int, deploy bool) (late, settled int) {
 	t.Helper()
 	before := 0
 	for seed := range seeds {
-		recs, _ := deployed(uint64(seed), took, false)
+		recs := undeployed(uint64(seed), took)
+		if deploy {
+			recs, _ = deployed(uint64(seed), took, false)
+		}
 		e, err := New(cfg)
 		if err != nil {
 			t.Fatal(err)
@@ -264,7 +282,10 @@ func deployments(t *testing.T, cfg Config, took latency, seeds int) (late, settl
 				rollouts++
 			}
 		}
-		if cfg.Without != Drift && (first < 1 || rollouts != 1) {
+		if !deploy && rollouts != 0 {
+			t.Errorf("seed %d: got %d roll-outs where nothing was deployed; want none", seed, rollouts)
+		}
+		if deploy && cfg.Without != Drift && (first < 1 || rollouts != 1) {
 			t.Errorf("seed %d: got %d alerts within 200 lines of the new version, %d of a roll-out; want some and one", seed, first, rollouts)
 		}
 	}
