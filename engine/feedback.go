@@ -104,7 +104,8 @@ func (f *Feedback) covers(s *subject) bool {
 	case f.Stream != "" && f.Stream != s.stream,
 		f.Reason != ReasonNone && f.Reason != s.reason,
 		f.Slot != 0 && f.Slot != s.slot,
-		f.Value != "" && f.Value != s.value && !(s.numeric && f.Level > 0):
+		f.Value != "" && f.Value != s.value && !(s.numeric && f.Level > 0),
+		f.Level > 0 && jointly(f.Value) != jointly(s.value): // a number, or how far one is off beside others
 		return false
 	}
 	if f.Level == 0 {

@@ -43,12 +43,12 @@ func (m *model) joints() (n int) {
 // the odd one is too low or too high.
 func (m *model) jointSubject(s *subject, t *detect.Template) {
 	odd := t.Joint.Misfit()
-	how := "high beside "
+	how := jointHigh
 	if odd.Less {
-		how = "low beside "
+		how = jointLow
 	}
 	s.slot = odd.First + 1
-	s.value = jointValue + how + m.otherNames(odd)
+	s.value = how + m.otherNames(odd)
 	num := m.tested[odd.Slot].Num
 	if s.level = min(max(odd.Low/num, num/odd.High, 1), jointTimesMost); math.IsNaN(s.level) {
 		s.level = jointTimesMost // zero, and zero is usual
@@ -67,11 +67,16 @@ func (m *model) otherNames(odd *detect.Misfit) string {
 }
 
 const (
-	// jointValue begins the value of such a finding, and of a word on it.
-	jointValue = "too "
+	// jointLow and jointHigh begin the value of such a finding, and of a word on it.
+	jointLow, jointHigh = "too low beside ", "too high beside "
 	// jointTimesMost stands for infinitely many times.
 	jointTimesMost = 1e6
 )
+
+// jointly tells whether a value is that of such a finding.
+func jointly(value string) bool {
+	return strings.HasPrefix(value, jointLow) || strings.HasPrefix(value, jointHigh)
+}
 
 // slotNames names the numbers that one does not go with, with their values if asked for.
 func (m *model) slotNames(odd *detect.Misfit, values bool) string {

@@ -272,3 +272,30 @@ func TestFeedbackOnNumbersTogether(t *testing.T) {
 		}
 	}
 }
+
+// TestWordsOnNumbersTogetherCoverNoOthers: how far a number is off beside others and
+// how large it is are two things.
+func TestWordsOnNumbersTogetherCoverNoOthers(t *testing.T) {
+	together := subject{template: 1, reason: ReasonParameter, slot: 1, value: "too low beside variable 2", level: 8}
+	alone := subject{template: 1, reason: ReasonParameter, slot: 1, value: "12", level: 12, numeric: true}
+	other := together
+	other.value = "too high beside variable 2"
+	on := func(s subject, value string) Feedback {
+		return Feedback{TemplateID: 1, Reason: ReasonParameter, Slot: 1, Value: value, Level: s.level, Opinion: Normal}
+	}
+	for _, test := range []struct {
+		word Feedback
+		what subject
+		want bool
+	}{
+		{on(together, together.value), together, true},
+		{on(together, together.value), alone, false},
+		{on(together, together.value), other, false},
+		{on(alone, ""), alone, true},
+		{on(alone, ""), together, false},
+	} {
+		if got := test.word.covers(&test.what); got != test.want {
+			t.Errorf("word %+v on %+v: got %v; want %v", test.word, test.what, got, test.want)
+		}
+	}
+}

@@ -198,7 +198,7 @@ func (m *model) shows(w *Feedback) bool {
 	}
 	p := &m.tested[w.Slot-1]
 	switch {
-	case strings.HasPrefix(w.Value, jointValue):
+	case jointly(w.Value):
 		return false // how far off a number is beside others, the forest says
 	case w.Level > 0:
 		return p.Num >= w.Level
