@@ -1,9 +1,11 @@
 package view
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -33,6 +35,7 @@ const (
 type client struct {
 	hub    *Hub
 	conn   *websocket.Conn
+	wire   net.Conn      // under conn; the hub's lock guards it
 	wake   chan struct{} // holds one: there is something new
 	cancel context.CancelFunc
 	going  chan struct{} // closed by leave
@@ -71,8 +74,28 @@ func (c *client) leave() {
 	}
 }
 
-// cut ends it without a word.
-func (c *client) cut() { c.cancel() }
+// cut ends it without a word. The hub's lock is held. To cancel would not do: a
+// goodbye that is under way waits for the browser's, whatever the context says.
+func (c *client) cut() {
+	c.cancel()
+	if c.wire != nil {
+		_ = c.wire.Close()
+	}
+}
+
+// keepWire is a response that tells the client of the connection that it hands over.
+type keepWire struct {
+	http.ResponseWriter
+	c *client
+}
+
+func (k keepWire) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	wire, rw, err := http.NewResponseController(k.ResponseWriter).Hijack()
+	k.c.hub.mu.Lock()
+	defer k.c.hub.mu.Unlock()
+	k.c.wire = wire
+	return wire, rw, err
+}
 
 // serveWS is GET /ws.
 func (h *Hub) serveWS(w http.ResponseWriter, r *http.Request) {
@@ -84,7 +107,7 @@ func (h *Hub) serveWS(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer h.exit(c)
-	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
+	conn, err := websocket.Accept(keepWire{w, c}, r, &websocket.AcceptOptions{
 		InsecureSkipVerify: h.knows(r.Header.Get("Origin")), // else it must be the page's own
 	})
 	if err != nil {
