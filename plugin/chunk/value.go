@@ -192,6 +192,16 @@ func (v Value) Len() int {
 	return 0
 }
 
+// Behind returns the value of the only pair of a Map that begins with these
+// bytes, which are those of another such map up to its value: both have the same key.
+func (v Value) Behind(begin []byte) (Value, bool) {
+	n := len(begin)
+	if n == 0 || len(v.raw) <= n || string(v.raw[:n]) != string(begin) {
+		return Value{}, false
+	}
+	return Value{v.raw[n:len(v.raw):len(v.raw)]}, true
+}
+
 // PairIter walks over the pairs of a Map, in their order.
 //
 //	for it := v.Pairs(); it.Next(); {

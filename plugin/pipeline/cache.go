@@ -47,11 +47,14 @@ type cache struct {
 
 // last is the record before: what most often is true of the next one, too.
 type last struct {
-	roots  [][]byte // what the record had at the shaper's roots, encoded; nil: nothing there
-	now    [][]byte // those of the record at hand, in the chunk
-	known  bool
-	labels *labelSet
-	stream string
+	roots [][]byte // what the record had at the shaper's roots, encoded; nil: nothing there
+	now   [][]byte // those of the record at hand, in the chunk
+	known bool
+	// begin is how the record before began, up to its value, if it had one key; message says that its value is what is scored.
+	begin   []byte
+	message bool
+	labels  *labelSet
+	stream  string
 	// target is where labels lead in the batch under way.
 	target *loki.Stream
 	set    *labelSet // of target
@@ -68,7 +71,7 @@ func newCache() cache {
 
 // begin starts a chunk: with another tag the same record may have another model.
 func (c *cache) begin() {
-	c.last.known = false
+	c.last.known, c.last.begin = false, c.last.begin[:0]
 	c.last.target, c.last.set = nil, nil
 }
 

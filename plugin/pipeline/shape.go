@@ -63,15 +63,47 @@ func (n *node) add(path Path) {
 // fill finds out whose record it is and what is to be scored.
 func (s *shaper) fill(w *work, it *item, tag string) {
 	l := &w.cache.last
-	if !s.scan(l, it) {
-		l.labels = s.labelsOf(w, &it.rec)
-		if s.cfg.Score {
-			l.stream = s.stream(w, &it.rec, tag)
+	if v, ok := it.rec.Body.Behind(l.begin); ok {
+		it.kept, it.single, it.labels, it.stream = 1, v, l.labels, l.stream
+		if l.message && v.Kind() == chunk.Str {
+			it.message = v.Bytes()
+			return
 		}
+	} else {
+		if !s.scan(l, it) {
+			l.labels = s.labelsOf(w, &it.rec)
+			if s.cfg.Score {
+				l.stream = s.stream(w, &it.rec, tag)
+			}
+		}
+		s.alone(l, it)
+		it.labels, it.stream = l.labels, l.stream
 	}
-	it.labels, it.stream = l.labels, l.stream
 	if s.cfg.Score {
 		s.fillMessage(w, it)
+	}
+}
+
+// alone remembers the record's beginning if it has one key, which decides
+// nothing: one that begins alike has the same labels and the same model.
+func (s *shaper) alone(l *last, it *item) {
+	l.begin = l.begin[:0]
+	if it.rec.Body.Len() != 1 || it.kept != 1 {
+		return
+	}
+	for _, raw := range l.now {
+		if raw != nil {
+			return
+		}
+	}
+	raw := it.rec.Body.Raw()
+	l.begin = append(l.begin, raw[:len(raw)-len(it.single.Raw())]...)
+	l.message = false
+	for _, path := range s.cfg.MessageKeys {
+		if len(path) == 1 && s.cfg.Score {
+			_, ok := it.rec.Body.Get(path[0])
+			l.message = l.message || ok
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -194,6 +195,63 @@ func TestModelKey(t *testing.T) {
 		}
 		if diff := cmp.Diff(tc.want, got); diff != "" {
 			t.Errorf("model_key %v (-want +got):\n%s", tc.key, diff)
+		}
+	}
+}
+
+// TestRecordsBeforeChangeNothing shapes records one after the other, and each
+// alone: what is remembered of those before must not show.
+func TestRecordsBeforeChangeNothing(t *testing.T) {
+	bodies := []any{
+		chunk.Pairs{"log", "one"}, chunk.Pairs{"log", "two, longer"}, chunk.Pairs{"log", 7}, chunk.Pairs{"log", chunk.Pairs{"message", "deep"}},
+		chunk.Pairs{"message", "m"}, chunk.Pairs{"other", "o"}, chunk.Pairs{"stream", "stderr"}, chunk.Pairs{"stream", "stdout"}, chunk.Pairs{"gone", "x"},
+		chunk.Pairs{"log", "a", "stream", "stdout"}, chunk.Pairs{"log", "a", "gone", "x"}, chunk.Pairs{"log", nil}, chunk.Pairs{}, kubernetesRecord,
+		chunk.Pairs{"kubernetes", chunk.Pairs{"namespace_name", "shop"}}, chunk.Pairs{"log", "one more"},
+	}
+	configs := map[string]func(*Config){
+		"defaults":     func(*Config) {},
+		"message keys": func(c *Config) { c.MessageKeys = []Path{{"log", "message"}, {"message"}, {"log"}} },
+		"labels": func(c *Config) {
+			c.Shape.Labels = []LabelSource{{Name: "stream", Path: Path{"stream"}}}
+			c.Shape.Remove = []Path{{"gone"}}
+			c.MessageKeys = []Path{{"log"}}
+		},
+		"no scoring": func(c *Config) { c.Score, c.MessageKeys = false, []Path{{"log"}} },
+	}
+	type shaped struct{ Message, Line, Stream, Labels, Single string }
+	for name, change := range configs {
+		cfg := DefaultConfig()
+		change(&cfg)
+		s := newShaper(&cfg)
+		shape := func(w *work, body any) shaped {
+			var one chunk.Writer
+			if err := one.AppendRecord(base.UnixNano(), nil, body); err != nil {
+				t.Fatal(err)
+			}
+			var it item
+			if err := chunk.NewReader(one.Buf).Next(&it.rec); err != nil {
+				t.Fatal(err)
+			}
+			s.fill(w, &it, "tag")
+			got := shaped{Message: string(it.message), Line: string(it.line), Stream: it.stream, Labels: it.labels.text}
+			if it.kept == 1 {
+				got.Single = string(it.single.Raw())
+			}
+			return got
+		}
+		r := rand.New(rand.NewPCG(1, 2))
+		w := &work{cache: newCache()}
+		for n := range 4000 {
+			body := bodies[r.IntN(len(bodies))]
+			if r.IntN(3) > 0 {
+				body = bodies[r.IntN(4)] // of the same key as the one before, mostly
+			}
+			if n%500 == 0 {
+				w.cache.begin()
+			}
+			if diff := cmp.Diff(shape(&work{cache: newCache()}, body), shape(w, body)); diff != "" {
+				t.Fatalf("%s, record %d, %v (-alone +behind others):\n%s", name, n, body, diff)
+			}
 		}
 	}
 }
