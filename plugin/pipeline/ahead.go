@@ -41,6 +41,7 @@ func (p *Pipeline) scoreAndEncode(w *work, batch *loki.Batch, seen, first, last 
 		return
 	}
 	e := &encoding{p: p, w: w, batch: batch, last: last}
+	defer e.end() // the chunk's memory is another's soon
 	p.score(w, false, e)
 	if w.flagged = w.anyFlagged(); !w.flagged && !(last && len(w.events) > 0) {
 		for e.step() {
