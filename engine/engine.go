@@ -15,6 +15,8 @@ const (
 	// eventsMax bounds the events that wait for a caller of Events, 300 bytes each
 	// and more; the newest are dropped, and counted.
 	eventsMax = 10_000
+	// spareMax is how many rooms for the lines of a block are kept: as long as the most lines that a model had in one, 24 bytes each.
+	spareMax = 16
 	// memoryEvery is how many records pass between two looks at the memory.
 	memoryEvery = 20_000
 )
@@ -34,6 +36,7 @@ type Engine struct {
 	block   []*model
 	settle  []*model
 	checked uint64
+	spare   [][][]byte // room for the lines of a block
 	// expecting is the model of the records that Expect told of, expected how many there are; nil: it was
 	// not called. mixed says that those that follow are of others, too.
 	expecting *model
@@ -67,7 +70,7 @@ func (e *Engine) Score(dst []Verdict, recs []Record) []Verdict {
 		if len(m.lines) == 0 {
 			e.settle = append(e.settle, m)
 		}
-		m.hold(recs[i].Line, recs[i].Raw)
+		e.hold(m, &recs[i])
 	}
 	defer e.release()
 	e.begin()
@@ -101,7 +104,7 @@ func (e *Engine) Expect(recs []Record) {
 		if e.mixed = e.mixed || recs[i].Stream != m.stream || len(m.lines) > 0 && recs[i].Raw != m.raw; e.mixed {
 			break
 		}
-		m.hold(recs[i].Line, recs[i].Raw)
+		e.hold(m, &recs[i])
 		e.expected++
 	}
 	m.expect(e.cfg.Ahead)
@@ -110,7 +113,7 @@ func (e *Engine) Expect(recs []Record) {
 // Unexpect takes back what Expect told.
 func (e *Engine) Unexpect() {
 	if e.expecting != nil {
-		e.expecting.release()
+		e.keep(e.expecting.release())
 	}
 	e.expecting, e.expected, e.mixed = nil, 0, false
 }
@@ -133,10 +136,25 @@ func (e *Engine) begin() {
 	}
 }
 
+// hold has the model hold the record's line until the block is scored.
+func (e *Engine) hold(m *model, r *Record) {
+	if n := len(e.spare); m.lines == nil && n > 0 {
+		m.lines, e.spare = e.spare[n-1], e.spare[:n-1]
+	}
+	m.hold(r.Line, r.Raw)
+}
+
+// keep keeps room for lines. A few do: models that have a block of many lines seldom have it together.
+func (e *Engine) keep(lines [][]byte) {
+	if len(e.spare) < spareMax && lines != nil {
+		e.spare = append(e.spare, lines)
+	}
+}
+
 // release lets go of the block's lines, which are the caller's again.
 func (e *Engine) release() {
 	for _, m := range e.settle {
-		m.release()
+		e.keep(m.release())
 	}
 	clear(e.block)
 	clear(e.settle)

@@ -78,7 +78,7 @@ func newModel(stream string, cfg *Config, book *book) *model {
 func (m *model) hold(line []byte, raw bool) {
 	if len(m.lines) > 0 && raw != m.raw && !m.loose.on {
 		m.miner.Settle(m.lines, m.raw) // rare: one stream in two forms
-		m.release()
+		m.lines = m.release()
 	}
 	m.raw = raw
 	m.lines = append(m.lines, line)
@@ -99,11 +99,13 @@ func (m *model) expect(ahead *drain.Ahead) {
 	}
 }
 
-// release lets go of the lines held: they belong to the caller.
-func (m *model) release() {
+// release lets go of the lines held: they belong to the caller. What they were held in may serve another model.
+func (m *model) release() [][]byte {
 	m.miner.End()
 	clear(m.lines)
-	m.lines = m.lines[:0]
+	empty := m.lines[:0]
+	m.lines = nil
+	return empty
 }
 
 // score scores one record and learns from it.

@@ -2,6 +2,7 @@ package detect
 
 import (
 	"math"
+	"unsafe"
 
 	"github.com/logscope/logscope/engine/sketch"
 )
@@ -149,12 +150,13 @@ func (s *Sessions) Forget(template int) {
 
 // Bytes is roughly what the sessions cost.
 func (s *Sessions) Bytes() int {
-	n := 360 * len(s.pool)
+	// An identifier's text and its place in the index are some 64 bytes.
+	n := cap(s.pool)*int(unsafe.Sizeof(session{})) + 64*len(s.index) + 4*cap(s.free)
 	for i := range s.flows {
-		k := s.flows[i].before.k
-		n += 12*k*k + 2048
+		f := &s.flows[i]
+		n += 12*f.before.k*f.before.k + 4*cap(f.steps) + 2*cap(f.local) + 4*(cap(f.present)+cap(f.presentRecent)+cap(f.settled.steps)+cap(f.recent.steps))
 	}
-	return n
+	return n + cap(s.flows)*int(unsafe.Sizeof(Flow{}))
 }
 
 // Count returns how many sessions are remembered.
