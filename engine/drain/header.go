@@ -104,28 +104,6 @@ func (h *header) read(b []byte, l *layout) {
 	}
 }
 
-// access reads what an access log starts with, 10.1.2.3 - - [02/Jan/2006:15:04:05 -0700] ",
-// which fields reads, too, but most lines of such a log are of this form.
-func (h *header) access() bool {
-	b := h.b
-	if len(b) < 32 || !isDigit(b[0]) {
-		return false
-	}
-	i := addressEnd(b, 0)
-	if i == 0 || len(b) < i+20 || string(b[i:i+6]) != " - - [" || !isDigit(b[i+6]) {
-		return false
-	}
-	t := &h.scratch
-	end := readStamp(b, i+6, true, t)
-	if end == 0 || end+2 >= len(b) || b[end] != ']' || b[end+1] != ' ' || b[end+2] != '"' || t.year == 0 {
-		return false
-	}
-	h.times, h.forced = 0, 3
-	h.take(t)
-	h.time0, h.time1 = i+6, end
-	return true
-}
-
 // columns takes a time behind columns of words, which only the stream can tell
 // from words of a message: most lines have it at the same word, and start with
 // a number or an identifier.
@@ -189,42 +167,6 @@ func (h *header) fields(i, n int) {
 		}
 		i = next
 	}
-}
-
-// endsBefore says that the words from i on, behind a level, are surely those of
-// a message: fields would look at the same words and take none. false: it must look.
-func (h *header) endsBefore(i int) bool {
-	if h.part != afterLevel || !h.timed || h.talk {
-		return false
-	}
-	b, plain := h.b, h.plain
-	for range 8 - h.pending {
-		i = skipSpaces(b, i)
-		if i >= len(b) || !isAlnum(b[i]) && b[i] != '/' && b[i] != '"' {
-			return false
-		}
-		from := i
-		end, seen := wordEnd(b, i)
-		if end+3 >= len(b) || b[end] != ' ' || !isAlnum(b[end+1]) && b[end+1] != '/' && b[end+1] != '"' {
-			return false // what follows may make it a component
-		}
-		word := b[from:end]
-		switch last := word[len(word)-1]; {
-		case last == ']':
-			return false
-		case last == ':':
-			if name := word[:len(word)-1]; isNumber(name) || looksComponent(name) {
-				return false
-			}
-		}
-		if seen != digitSign && !isShout(word) {
-			if plain++; plain > 1 {
-				return true
-			}
-		}
-		i = end
-	}
-	return false
 }
 
 // field takes the field at i and returns its end, or false where the header ends.
