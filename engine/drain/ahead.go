@@ -1,14 +1,16 @@
 package drain
 
+import "fmt"
+
 const (
 	// aheadLines is how many lines make a stretch, aheadStretches how many there
-	// are: some 500 lines of 1 KB are in memory beside those at work.
+	// are: some 2,000 lines of 0.9 KB are in memory.
 	aheadLines, aheadStretches = 128, 16
 	// aheadLeast is the block that is worth it.
 	aheadLeast = 1024
-	// keepToks, keepParams and keepSkel are what a stretch may keep between blocks:
-	// lines with all that a line can hold must not stay.
-	keepToks, keepParams, keepSkel = 64 * aheadLines, 32 * aheadLines, 512 * aheadLines
+	// stretchToks, stretchParams and stretchSkel are what a stretch may hold before its last line: twice what
+	// many logs have. A dump of values has 40 times as much, and is read when it is asked for.
+	stretchToks, stretchParams, stretchSkel = 48 * aheadLines, 24 * aheadLines, 256 * aheadLines
 )
 
 // Ahead reads a block's lines while those before them are looked up. Reading is
@@ -16,6 +18,9 @@ const (
 // reading depends on are the lines before it. One Ahead serves any number of
 // Miners, one block at a time.
 type Ahead struct {
+	// Stack, if it is not nil, tells where a panic in reading comes from (debug.Stack).
+	Stack func() []byte
+
 	start     func(work func())
 	meanwhile func() bool
 	stretches [aheadStretches]stretch
@@ -46,7 +51,7 @@ type stretch struct {
 	params   []Param
 	skel     []byte // scratch
 	notes    notes
-	panicked any
+	panicked *readPanic
 }
 
 // NewAhead returns an Ahead. start must run the function that it is given on
@@ -73,11 +78,14 @@ func (m *Miner) begin(lines [][]byte, more bool) {
 	}
 	// There is room for all stretches, so that only who has none waits.
 	a.free, a.full, a.ended = make(chan *stretch, aheadStretches), make(chan *stretch, aheadStretches), false
-	l, free, full, raw := &m.lexer, a.free, a.full, a.raw
+	l, free, full, raw, stack := &m.lexer, a.free, a.full, a.raw, a.Stack
 	a.start(func() {
 		for p := range free {
-			l.readStretch(p, raw)
+			on := l.readStretch(p, raw, stack)
 			full <- p
+			if !on {
+				return
+			}
 		}
 	})
 	a.deal()
@@ -111,14 +119,24 @@ func (a *Ahead) end() {
 	}
 }
 
-// readStretch reads the lines of a stretch. A panic is kept for the one who looks up the line that causes it.
-func (l *lexer) readStretch(p *stretch, raw bool) {
-	p.n = 0
-	defer func() { p.panicked = recover() }()
+// readStretch reads the lines of a stretch and says whether to go on. A panic is kept for the one who
+// looks up the line that causes it; where the stretch would hold too much, it is left at that.
+func (l *lexer) readStretch(p *stretch, raw bool, stack func() []byte) (on bool) {
+	p.n, p.panicked = 0, nil
+	defer func() {
+		if cause := recover(); cause != nil {
+			if p.panicked = (&readPanic{cause: cause}); stack != nil {
+				p.panicked.stack = stack()
+			}
+		}
+	}()
 	l.heed(&p.notes)
 	p.before = l.state()
 	p.skels, p.toks, p.params = p.skels[:0], p.toks[:0], p.params[:0]
 	for i, line := range p.lines {
+		if len(p.toks) > stretchToks || len(p.params) > stretchParams || len(p.skels) > stretchSkel {
+			return false
+		}
 		r := &p.readings[i]
 		r.skel, r.toks, r.params = p.skel, room(&p.toks, tokensMax+2), room(&p.params, paramsMax)
 		l.read(r, line, raw)
@@ -129,6 +147,17 @@ func (l *lexer) readStretch(p *stretch, raw bool) {
 		p.toks, p.params = taken(p.toks, len(r.toks)), taken(p.params, len(r.params))
 		p.n++
 	}
+	return true
+}
+
+// readPanic is a panic in reading, with where it came from.
+type readPanic struct {
+	cause any
+	stack []byte
+}
+
+func (p *readPanic) String() string {
+	return fmt.Sprintf("%v, in reading a line:\n%s", p.cause, p.stack)
 }
 
 // room returns the part of v behind its elements, n of them at least.
@@ -152,7 +181,7 @@ func (a *Ahead) expects(line []byte, raw bool) bool {
 	return len(a.todo) > 0 && same(a.todo[0], line) && a.raw == raw
 }
 
-// next is the next line's reading. Notes of those before go with the stretch that is given back.
+// next is the next line's reading; nil if it was not read. Notes of those before go with the stretch that is given back.
 func (a *Ahead) next(n *notes) *reading {
 	if a.at != nil && a.used == len(a.at.lines) {
 		if len(a.rest) > 0 {
@@ -164,8 +193,11 @@ func (a *Ahead) next(n *notes) *reading {
 	if a.at == nil {
 		a.at, a.used = a.wait(), 0
 	}
-	if a.used >= a.at.n {
-		panic(a.at.panicked)
+	if a.used == a.at.n {
+		if a.at.panicked != nil {
+			panic(a.at.panicked)
+		}
+		return nil
 	}
 	r := &a.at.readings[a.used]
 	a.used++
@@ -216,7 +248,7 @@ func (m *Miner) halt() {
 	for i := range a.stretches {
 		m.heed(&a.stretches[i].notes)
 	}
-	if first == nil || !beyond && a.used == len(first.lines) {
+	if first == nil || !beyond && a.used == first.n {
 		return
 	}
 	m.restore(&first.before)
@@ -232,7 +264,7 @@ func (a *Ahead) forget() {
 		p := &a.stretches[i]
 		clear(p.readings[:])
 		clear(p.params[:cap(p.params)])
-		if cap(p.toks) > keepToks || cap(p.params) > keepParams || cap(p.skels) > keepSkel {
+		if cap(p.toks) > 2*stretchToks || cap(p.params) > 2*stretchParams || cap(p.skels) > 2*stretchSkel {
 			p.toks, p.params, p.skels = nil, nil, nil
 		}
 		p.lines, p.n, p.panicked = nil, 0, nil

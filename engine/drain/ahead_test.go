@@ -3,7 +3,9 @@ package drain
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -63,6 +65,87 @@ func aheadBlocks(r *rand.Rand) [][][]byte {
 		blocks, lines = append(blocks, lines[:n]), lines[n:]
 	}
 	return blocks
+}
+
+// TestAheadWithLayout: where the last line had the time decides which of two is
+// taken, so that is a part of the state.
+func TestAheadWithLayout(t *testing.T) {
+	cfg := Config{TimeLayout: "15h04m05", ClustersMax: 300, BytesMax: 1 << 20}
+	plain, other := newMiner(t, cfg), newMiner(t, cfg)
+	ahead, ended := newAhead()
+	for n := range 6 {
+		block := make([][]byte, 2000)
+		for i := range block {
+			block[i] = fmt.Appendf(nil, "10h00m00 aaa 11h30m00 bbb %d", i)
+		}
+		block[500+n] = fmt.Appendf(nil, "xxxxxxxx%d aaa 11h30m00 bbb", n)
+		block[300+n] = fmt.Appendf(nil, "10h00m00 %s founds", strings.Repeat("x", n+3))
+		plain.Begin(block, false, nil)
+		other.Begin(block, false, ahead)
+		for i, line := range block {
+			if n == 2 && i == 450 {
+				line = []byte("11h30m00 of no block 10h00m00")
+			}
+			var want, got Line
+			plain.Parse(&want, line, false)
+			other.Parse(&got, line, false)
+			if diff := cmp.Diff(answerOf(&want), answerOf(&got)); diff != "" {
+				t.Fatalf("block %d, line %d %q: -read when asked, +read ahead:\n%s", n, i, line, diff)
+			}
+		}
+		plain.End()
+		other.End()
+	}
+	ended()
+}
+
+// TestAheadOfDumps says that lines of nothing but values are not kept by the thousand.
+func TestAheadOfDumps(t *testing.T) {
+	plain, other := newMiner(t, Config{}), newMiner(t, Config{})
+	ahead, ended := newAhead()
+	for n := range 3 {
+		block := make([][]byte, 1200)
+		for i := range block {
+			if block[i] = []byte("a line like any"); i > n*100 && i%200 > 20 {
+				block[i] = []byte(strings.Repeat(`"a""b" x `, 60) + strings.Repeat(`"a"`, 100+i%7))
+			}
+		}
+		plain.Begin(block, false, nil)
+		other.Begin(block, false, ahead)
+		for i, line := range block {
+			var want, got Line
+			plain.Parse(&want, line, false)
+			other.Parse(&got, line, false)
+			if diff := cmp.Diff(answerOf(&want), answerOf(&got)); diff != "" {
+				t.Fatalf("block %d, line %d: -read when asked, +read ahead:\n%s", n, i, diff)
+			}
+		}
+		if other.ahead != nil {
+			t.Errorf("block %d was read ahead to its end", n)
+		}
+		held := 0
+		for k := range ahead.stretches {
+			held += cap(ahead.stretches[k].params)
+		}
+		if held > aheadStretches*3*stretchParams {
+			t.Errorf("block %d: it held %d parameters", n, held)
+		}
+		plain.End()
+		other.End()
+		checkForgotten(t, ahead)
+	}
+	ended()
+}
+
+// TestAheadCostsShortBlocksNothing: what was read ahead of a long one is not looked at again.
+func TestAheadCostsShortBlocksNothing(t *testing.T) {
+	m := newMiner(t, Config{})
+	ahead, _ := newAhead()
+	m.Begin(lines("one line"), true, ahead)
+	if m.lent != nil {
+		t.Error("a block of one line has the Ahead")
+	}
+	m.End()
 }
 
 // TestAhead says that lines read ahead give what they give otherwise, however the block is left.
@@ -132,7 +215,7 @@ func checkForgotten(t *testing.T, a *Ahead) {
 				t.Fatalf("stretch %d, reading %d: it keeps %q", i, k, q.line)
 			}
 		}
-		if cap(s.params) > keepParams || cap(s.toks) > keepToks || cap(s.skels) > keepSkel {
+		if cap(s.params) > 2*stretchParams || cap(s.toks) > 2*stretchToks || cap(s.skels) > 2*stretchSkel {
 			t.Fatalf("stretch %d keeps room for %d parameters, %d tokens, %d bytes", i, cap(s.params), cap(s.toks), cap(s.skels))
 		}
 		for _, p := range s.params[:cap(s.params)] {
@@ -171,6 +254,7 @@ func TestAheadPanics(t *testing.T) {
 	m.Parse(&out, []byte("line 7"), true)
 	block[2500] = []byte("boom")
 	ahead, ended := newAhead()
+	ahead.Stack = debug.Stack
 	m.Begin(block, true, ahead)
 	at, got := -1, any(nil)
 	func() {
@@ -181,7 +265,7 @@ func TestAheadPanics(t *testing.T) {
 	}()
 	m.End()
 	ended()
-	if at != 2500 || got != "boom" {
+	if p, ok := got.(*readPanic); at != 2500 || !ok || p.cause != "boom" || !strings.Contains(p.String(), "AppendSpans") {
 		t.Errorf("got the panic %v at line %d; want boom at 2500", got, at)
 	}
 	checkForgotten(t, ahead)

@@ -297,7 +297,7 @@ func (h *header) time(i int) int {
 	if h.part == atStart && h.count >= 3 && h.count <= 4 && bracket && t.year > 0 && end+1 < len(b) && b[end] == ' ' && b[end+1] == '"' {
 		h.forced = h.count
 		h.take(t)
-		h.end = 0
+		h.end, h.time0, h.time1 = 0, p, end-1
 		return end
 	}
 	h.syslog = t.isSyslog(b[p])

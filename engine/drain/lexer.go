@@ -91,10 +91,11 @@ type lexerState struct {
 	hostN  int
 	timeAt [8]int
 	last   int64
+	layout int // where the last line had the time of the user's layout
 }
 
 func (l *lexer) state() lexerState {
-	return lexerState{l.head.hosts, l.head.hostN, l.head.timeAt, l.dates.last}
+	return lexerState{l.head.hosts, l.head.hostN, l.head.timeAt, l.dates.last, l.dates.layout.at}
 }
 
 // restore makes the lexer forget the lines read since.
@@ -102,7 +103,8 @@ func (l *lexer) restore(s *lexerState) {
 	if l.head.hostN != s.hostN {
 		l.head.old.all = l.head.old.all[:0] // they may know of a host that is none yet
 	}
-	l.head.hosts, l.head.hostN, l.head.timeAt, l.dates.last = s.hosts, s.hostN, s.timeAt, s.last
+	l.head.hosts, l.head.hostN, l.head.timeAt = s.hosts, s.hostN, s.timeAt
+	l.dates.last, l.dates.layout.at = s.last, s.layout
 }
 
 // notes are what looking readings up tells the lexer: how good its guesses were, and what to guess.

@@ -6,7 +6,8 @@ import (
 )
 
 // Mask finds values by a pattern of the user's own. It is asked once a line,
-// before this package's own masks, and only where one is configured.
+// before this package's own masks, and only where one is configured. With an
+// Ahead it is used by two goroutines at once.
 type Mask interface {
 	// Name is what such a value is called where nothing in the line names it; may be empty.
 	Name() string

@@ -171,7 +171,9 @@ func (m *Miner) next(line []byte, raw bool) *reading {
 	m.advance(line)
 	if m.ahead != nil {
 		if m.ahead.expects(line, raw) {
-			return m.ahead.next(&m.notes)
+			if r := m.ahead.next(&m.notes); r != nil {
+				return r
+			}
 		}
 		m.halt()
 	}
@@ -235,6 +237,9 @@ func (m *Miner) Begin(lines [][]byte, raw bool, ahead *Ahead) {
 	m.End()
 	m.block, m.blockRaw, m.lent = lines, raw, ahead
 	m.begin(lines, false)
+	if m.ahead == nil {
+		m.lent = nil // what it keeps is of no long block
+	}
 }
 
 // Expect tells with what lines the next block will begin, so that they are read
@@ -251,6 +256,9 @@ func (m *Miner) Expect(lines [][]byte, raw bool, ahead *Ahead) {
 	m.End()
 	m.blockRaw, m.lent = raw, ahead
 	m.begin(lines, true)
+	if m.ahead == nil {
+		m.lent = nil
+	}
 }
 
 // expects says that the lines begin with those of the last Expect.
@@ -268,6 +276,7 @@ func (m *Miner) End() {
 	}
 	m.lent, m.block = nil, nil
 	m.own.forget()
+	clear(m.params[:cap(m.params)])
 	m.lexer.forget()
 }
 

@@ -72,6 +72,20 @@ func (e *encoding) step() bool {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	return e.more()
+}
+
+// tryStep is step, unless that is under way.
+func (e *encoding) tryStep() bool {
+	if e == nil || !e.mu.TryLock() {
+		return false
+	}
+	defer e.mu.Unlock()
+	return e.more()
+}
+
+// more is step for who holds mu.
+func (e *encoding) more() bool {
 	if e.ended {
 		return false
 	}

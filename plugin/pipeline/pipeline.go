@@ -115,7 +115,8 @@ func newShard(cfg Config, log *slog.Logger, wordsOf string, second bool) (*Pipel
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	if runtime.GOMAXPROCS(0) > 1 {
-		p.cfg.Engine.Ahead = drain.NewAhead(p.readAhead, func() bool { return p.meanwhile.Load().step() })
+		p.cfg.Engine.Ahead = drain.NewAhead(p.readAhead, func() bool { return p.meanwhile.Load().tryStep() })
+		p.cfg.Engine.Ahead.Stack = debug.Stack
 	}
 	if cfg.Score {
 		if p.engine, err = engine.New(p.cfg.Engine); err != nil {

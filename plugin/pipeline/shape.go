@@ -84,6 +84,9 @@ func (s *shaper) fill(w *work, it *item, tag string) {
 	}
 }
 
+// beginMax bounds what is remembered of a record's beginning: a key's usual length, and more.
+const beginMax = 256
+
 // alone remembers the record's beginning if it has one key, which decides
 // nothing: one that begins alike has the same labels and the same model.
 func (s *shaper) alone(l *last, it *item) {
@@ -97,7 +100,11 @@ func (s *shaper) alone(l *last, it *item) {
 		}
 	}
 	raw := it.rec.Body.Raw()
-	l.begin = append(l.begin, raw[:len(raw)-len(it.single.Raw())]...)
+	n := len(raw) - len(it.single.Raw())
+	if n > beginMax {
+		return
+	}
+	l.begin = append(l.begin, raw[:n]...)
 	l.message = false
 	for _, path := range s.cfg.MessageKeys {
 		if len(path) == 1 && s.cfg.Score {

@@ -195,8 +195,8 @@ func (p *Pipeline) expect(w *work) {
 func (p *Pipeline) endEarly(w *work) {
 	if w.early {
 		w.early = false
+		defer p.scoring.Unlock()
 		p.engine.Unexpect()
-		p.scoring.Unlock()
 	}
 }
 

@@ -3,6 +3,7 @@ package view
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -93,7 +94,11 @@ func (k keepWire) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	wire, rw, err := http.NewResponseController(k.ResponseWriter).Hijack()
 	k.c.hub.mu.Lock()
 	defer k.c.hub.mu.Unlock()
-	k.c.wire = wire
+	if k.c.wire = wire; err == nil {
+		if secure, ok := wire.(*tls.Conn); ok {
+			k.c.wire = secure.NetConn() // to close that one takes a farewell, too
+		}
+	}
 	return wire, rw, err
 }
 
