@@ -134,6 +134,10 @@ func judgeError(err error) verdict {
 	switch {
 	case errors.As(err, &dns) && dns.IsNotFound:
 		e.Advice = "check the host in url"
+	case strings.Contains(err.Error(), "client conn could not be established"):
+		// Of HTTP/2: the connection ended before the first answer. In TLS 1.3 that is also how a client
+		// certificate is asked for, where the end overtakes the alert that says so.
+		e.Advice = "the server ends the connection after the TLS handshake: if it goes on so, it may want a client certificate (cert_file, key_file)"
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		e.Err = fmt.Errorf("no answer in time: %w", err)
 	}

@@ -2,6 +2,7 @@ package loki
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -579,6 +580,7 @@ func TestJudgeErrors(t *testing.T) {
 		"unknown host": {&net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "loki", IsNotFound: true}}, actUnreachable, "check the host in url"},
 		"DNS is down":  {&net.OpError{Op: "dial", Err: &net.DNSError{Err: "server misbehaving", Name: "loki", IsTemporary: true}}, actUnreachable, "server misbehaving"},
 		"time is up":   {context.DeadlineExceeded, actUnreachable, "no answer in time"},
+		"cut off":      {errors.New("Post \"https://loki\": http2: client conn could not be established"), actUnreachable, "cert_file"},
 		"token file":   {&Error{Err: errWire, Config: true}, actBlock, "not a push"},
 	} {
 		v := judgeError(tc.err)
