@@ -235,11 +235,8 @@ func (m *Miner) Begin(lines [][]byte, raw bool, ahead *Ahead) {
 		return
 	}
 	m.End()
-	m.block, m.blockRaw, m.lent = lines, raw, ahead
-	m.begin(lines, false)
-	if m.ahead == nil {
-		m.lent = nil // what it keeps is of no long block
-	}
+	m.block, m.blockRaw = lines, raw
+	m.lend(ahead, lines, false)
 }
 
 // Expect tells with what lines the next block will begin, so that they are read
@@ -254,9 +251,14 @@ func (m *Miner) Expect(lines [][]byte, raw bool, ahead *Ahead) {
 		return
 	}
 	m.End()
-	m.blockRaw, m.lent = raw, ahead
-	m.begin(lines, true)
-	if m.ahead == nil {
+	m.blockRaw = raw
+	m.lend(ahead, lines, true)
+}
+
+// lend gives the block the Ahead, unless it is too short for it: then there is nothing to forget at its end.
+func (m *Miner) lend(ahead *Ahead, lines [][]byte, more bool) {
+	m.lent = ahead
+	if m.begin(lines, more); m.ahead == nil {
 		m.lent = nil
 	}
 }

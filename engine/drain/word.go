@@ -262,18 +262,8 @@ func isIPv4(w []byte, seen uint8) bool {
 	if w[0] == '/' {
 		p = 1
 	}
-	for part := 0; part < 4; part++ {
-		v, end := readNumber(w, p, 3)
-		if end == p || v > 255 {
-			return false
-		}
-		p = end
-		if part < 3 {
-			if p >= len(w) || w[p] != '.' {
-				return false
-			}
-			p++
-		}
+	if p = addressEnd(w, p); p == 0 {
+		return false
 	}
 	if p == len(w) {
 		return true
